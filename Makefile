@@ -1,0 +1,60 @@
+# Everything starts here. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+.PHONY: help run test setup bench lint verify verify-long clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Start the whole platform on this machine (SERVE_ARGS="--port 8080")
+	@$(BIN)/offsetzero serve $(SERVE_ARGS)
+
+test: $(VENV)/.dev ## Run the tests (PYTEST_ARGS="-k gateway")
+	$(BIN)/offsetzero setup
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+setup: $(VENV)/.run ## Download, verify and build what the platform needs, without starting it
+	$(BIN)/offsetzero setup
+
+lint: $(VENV)/.dev ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Measure; prints numbers, asserts none
+	$(BIN)/offsetzero setup
+	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+verify: $(VENV)/.dev ## Known solutions against the checks, once
+	$(BIN)/offsetzero setup
+	$(BIN)/offsetzero verify idempotent_consumer
+
+verify-long: $(VENV)/.dev ## The same, 20 times, counting flips (about two hours)
+	$(BIN)/offsetzero setup
+	$(BIN)/offsetzero verify idempotent_consumer --repeat 20
+
+clean: ## Remove what the build made in this folder (not the platform's data)
+	rm -rf $(VENV) webapp/static/dist webapp/frontend/node_modules *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older. Try: make run PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python has no venv module here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the Python packages (about a minute the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@echo "Installing the packages for development"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,33 @@
+"""What all tests share: a skip of a test that CI must run is a failure there."""
+
+import os
+
+import pytest
+
+MUST_RUN_IN_CI = ("services", "browser", "root")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """On CI, turn the skip of a services, browser or root test into a failure with its reason."""
+    report = (yield).get_result()
+    marked = [name for name in MUST_RUN_IN_CI if item.get_closest_marker(name)]
+    if report.skipped and marked and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where {', '.join(marked)} tests must run: {call_reason(report)}"
+
+
+def call_reason(report: pytest.TestReport) -> str:
+    """The reason given to pytest.skip."""
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the long tests unless asked for with -m long."""
+    if config.option.markexpr:
+        return
+    long, rest = [], []
+    for item in items:
+        (long if item.get_closest_marker("long") else rest).append(item)
+    items[:] = rest
+    config.hook.pytest_deselected(items=long)
