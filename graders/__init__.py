@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Drive a program through scenarios, record a history, and prove verdicts from it."""

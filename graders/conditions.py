@@ -1,0 +1,162 @@
+"""What a scenario can wait for: `await lab.until(effect_of(sent[0]), within=5)`.
+
+A condition is a sentence and a question to the history; it is asked again at every new fact.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Process, Sent
+from graders.history import History
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`text` completes "waited for ...". `a & b` holds when both do, `a | b` when either does."""
+
+    text: str
+    holds: Callable[[History], bool]
+
+    def __and__(self, other: "Condition") -> "Condition":
+        return Condition(
+            f"{self.text} and {other.text}", lambda h: self.holds(h) and other.holds(h)
+        )
+
+    def __or__(self, other: "Condition") -> "Condition":
+        return Condition(f"{self.text} or {other.text}", lambda h: self.holds(h) or other.holds(h))
+
+
+class Named(Protocol):
+    """An instance, as far as conditions care."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class FaultState(Protocol):
+    """A fault of the gateway or of the sink, as far as conditions care."""
+
+    id: str
+    applied: int
+    held: bool
+
+
+def effect_of(sent: Sent, by: Named | None = None) -> Condition:
+    """An effect of this event is durable (written by that instance, when one is named)."""
+    writer = f" by {by.name}" if by else ""
+    return Condition(
+        f"the effect of {sent.id}{writer}",
+        lambda h: any(
+            e.id == sent.id and (by is None or e.instance == by.name) for e in h.of(Effect)
+        ),
+    )
+
+
+def effects_of(sent: Sequence[Sent], at_least: int | None = None) -> Condition:
+    """Effects of all these events are durable, or of `at_least` so many of them."""
+    ids = {s.id for s in sent}
+    wanted = len(ids) if at_least is None else at_least
+    return Condition(
+        f"the effects of {wanted} of {len(ids)} events",
+        lambda h: len(ids & {e.id for e in h.of(Effect)}) >= wanted,
+    )
+
+
+def committed_past(sent: Sent, by: Named | None = None) -> Condition:
+    """An accepted commit passed this record: a restart would not see it again."""
+    return Condition(
+        f"a commit past {sent.id} ({sent.topic}-{sent.partition}@{sent.offset})",
+        lambda h: any(
+            passes(c, sent) and (by is None or c.instance == by.name) for c in h.of(Commit)
+        ),
+    )
+
+
+def passes(commit: Commit, sent: Sent) -> bool:
+    """Whether a commit was accepted and lies beyond a record."""
+    return (
+        commit.outcome == "accepted"
+        and (commit.topic, commit.partition) == (sent.topic, sent.partition)
+        and sent.offset is not None
+        and commit.offset > sent.offset
+    )
+
+
+def fetched(sent: Sent, by: Named | None = None, times: int = 1) -> Condition:
+    """This record was handed to the program (`times` times; to that instance when named)."""
+    reader = f" by {by.name}" if by else ""
+    return Condition(
+        f"{sent.topic}-{sent.partition}@{sent.offset} fetched{reader}",
+        lambda h: sum(holds_record(f, sent, by) for f in h.of(Fetched)) >= times,
+    )
+
+
+def holds_record(fact: Fetched, sent: Sent, by: Named | None) -> bool:
+    """Whether a fetch handed out this record (to that instance)."""
+    return (
+        (fact.topic, fact.partition) == (sent.topic, sent.partition)
+        and sent.offset is not None
+        and fact.first <= sent.offset <= fact.last
+        and (by is None or fact.instance == by.name)
+    )
+
+
+def owners(history: History) -> dict[tuple[str, int], str]:
+    """Which instance owns each partition, by the last assignments that members were told of."""
+    owned: dict[str, list[tuple[str, int]]] = {}
+    for fact in history:
+        if isinstance(fact, Assigned):
+            owned[fact.instance] = [(topic, partition) for topic, partition in fact.partitions]
+        elif isinstance(fact, Left) or (isinstance(fact, Process) and fact.what in ENDED):
+            owned.pop(fact.instance, None)
+    return {partition: instance for instance, held in owned.items() for partition in held}
+
+
+ENDED = {"exited", "killed"}
+
+
+def owns(instance: Named, partitions: int = 1) -> Condition:
+    """The instance was assigned at least so many partitions."""
+    return Condition(
+        f"{instance.name} to own {partitions} partition(s)",
+        lambda h: sum(owner == instance.name for owner in owners(h).values()) >= partitions,
+    )
+
+
+def group_stable(members: int) -> Condition:
+    """All partitions are owned, by exactly so many instances."""
+
+    def holds(history: History) -> bool:
+        owned = owners(history)
+        return len(set(owned.values())) == members and len(owned) == sum(
+            history.began.topics.values()
+        )
+
+    return Condition(f"{members} member(s) to own all partitions", holds)
+
+
+def joined(instance: Named, times: int = 1) -> Condition:
+    """The broker took the instance into the group (`times` times since its start)."""
+    return Condition(
+        f"{instance.name} to join the group",
+        lambda h: sum(j.instance == instance.name for j in h.of(Joined)) >= times,
+    )
+
+
+def exited(instance: Named) -> Condition:
+    """The instance's program ended by itself at least once."""
+    return Condition(
+        f"{instance.name} to exit",
+        lambda h: any(p.instance == instance.name and p.what == "exited" for p in h.of(Process)),
+    )
+
+
+def held(fault: FaultState) -> Condition:
+    """Something is being held by this fault right now."""
+    return Condition(f"{fault.id} to hold", lambda h: fault.held)
+
+
+def applied(fault: FaultState, times: int = 1) -> Condition:
+    """This fault was applied."""
+    return Condition(f"{fault.id} to be applied", lambda h: fault.applied >= times)

@@ -1,0 +1,292 @@
+"""The kinds of facts a history is made of.
+
+A fact is one thing that was seen, never a judgement. All carry `n`, their place in the history
+(1, 2, 3...), and `t`, seconds since the scenario began on the grader's monotonic clock. Facts about
+the program's dealings with Kafka come from the gateway; facts about effects from the database
+itself. The order of `n` is causal where it matters: `Fetched` is recorded before the program gets
+the records, `Commit` when the broker's answer is known, `Effect` after its transaction committed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """What every fact has."""
+
+    n: int
+    t: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioBegan(Fact):
+    """The first fact: what is being played. `topics` maps a topic's name on the broker to its
+    number of partitions, for input topics; `needs` is the scenario's; `group` the program's."""
+
+    challenge: str
+    scenario: str
+    seed: int
+    driver: str
+    group: str
+    topics: Mapping[str, int]
+    needs: list[str] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story(Fact):
+    """What the grader does, in words for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase(Fact):
+    """A part of the run begins: "scenario", "settle", "aftershock", "drain"."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent(Fact):
+    """The grader sent an event. `outcome` ok: it is in the log at `offset`; fail: it is not; info:
+    it may be. `expect` maps each effect table to the row this event must have there once."""
+
+    topic: str
+    partition: int
+    offset: int | None
+    key: str
+    id: str
+    value: Mapping[str, Any]
+    expect: Mapping[str, Mapping[str, Any]]
+    outcome: str = "ok"
+    role: str = "event"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Fact):
+    """A record of an input topic as the final drain found it. `visible` to read_committed readers;
+    `id` None when its value is no event."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    id: str | None
+    visible: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process(Fact):
+    """Something happened to an instance's process. `what` is started, exited (by itself), killed,
+    frozen, thawed, terminated (SIGTERM was sent), restarted, or abandoned (not restarted again);
+    `output` holds its last lines when it exited by itself."""
+
+    instance: str
+    what: str
+    code: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+    output: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection(Fact):
+    """An instance's connection to "kafka" or "database" was opened, closed or refused."""
+
+    instance: str
+    service: str
+    what: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined(Fact):
+    """The broker took an instance into the group."""
+
+    instance: str
+    group: str
+    member: str
+    generation: int
+    protocol: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned(Fact):
+    """An instance was told which partitions are its own from now on: all of them, as
+    [topic, partition] pairs."""
+
+    instance: str
+    group: str
+    member: str
+    generation: int
+    partitions: list[list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left(Fact):
+    """A member left the group, `by` the program or the grader (as if its session had expired)."""
+
+    instance: str
+    group: str
+    member: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched(Fact):
+    """Records at offsets `first` to `last` were handed to the program."""
+
+    instance: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit(Fact):
+    """The program committed an offset: `outcome` accepted, rejected or unknown (no answer seen).
+    `api` TxnOffsetCommit takes effect only when its transaction ends."""
+
+    instance: str
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    outcome: str
+    error: str | None = None
+    api: str = "OffsetCommit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Produced(Fact):
+    """The program wrote `count` records to a topic."""
+
+    instance: str
+    topic: str
+    partition: int
+    base_offset: int | None
+    count: int
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Fact):
+    """The gateway refused a request that the challenge does not grant."""
+
+    instance: str
+    api: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault(Fact):
+    """A fault was armed, matched, applied, released, dropped or cancelled. `fault` is its number in
+    this run; `action` says what it does ("hold", "error NOT_COORDINATOR"), `target` to what."""
+
+    fault: str
+    what: str
+    action: str
+    target: str
+    instance: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect(Fact):
+    """A row that the program inserted into an effect table, seen after its transaction committed.
+
+    `n` follows the order of commits. `committed_t` is the database's own time of the commit on the
+    history's clock (seconds; same machine, same clock as `t`). `instance` is known by the
+    connection that wrote, not by what the program says.
+    """
+
+    table: str
+    row: int
+    id: str
+    content: Mapping[str, Any]
+    instance: str | None
+    txid: str
+    committed_t: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class State(Fact):
+    """The final rows of a state table, and the rows that the visible events should have left."""
+
+    table: str
+    key: list[str]
+    rows: list[JsonObject]
+    expected: list[JsonObject]
+    absent: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled(Fact):
+    """The end of a wait for quiet. `unmet` says in words what was still missing; `committed` is the
+    group's position as [topic, partition, offset or None], `behind` the number of visible records
+    at or after it, as [topic, partition, count]."""
+
+    quiet: bool
+    waited_s: float
+    unmet: list[str] = field(default_factory=list)
+    committed: list[list[Any]] = field(default_factory=list)
+    behind: list[list[Any]] = field(default_factory=list)
+    moving: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stall(Fact):
+    """The grader itself was not scheduled for `drift_s` seconds, or the wall clock stepped."""
+
+    drift_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aborted(Fact):
+    """The scenario ended early. `reason` is not_exercised (what was awaited never came), harness (a
+    fault of ours), or wall-clock."""
+
+    reason: str
+    detail: str
+
+
+KINDS: dict[str, type[Fact]] = {
+    "scenario": ScenarioBegan,
+    "story": Story,
+    "phase": Phase,
+    "sent": Sent,
+    "record": Record,
+    "process": Process,
+    "connection": Connection,
+    "joined": Joined,
+    "assigned": Assigned,
+    "left": Left,
+    "fetched": Fetched,
+    "commit": Commit,
+    "produced": Produced,
+    "refused": Refused,
+    "fault": Fault,
+    "effect": Effect,
+    "state": State,
+    "settled": Settled,
+    "stall": Stall,
+    "aborted": Aborted,
+}
+NAMES = {cls: kind for kind, cls in KINDS.items()}
+
+
+def to_json(fact: Fact) -> JsonObject:
+    """A fact as one JSON object: n, t, kind, then its fields."""
+    fields = asdict(fact)
+    return {"n": fields.pop("n"), "t": fields.pop("t"), "kind": NAMES[type(fact)], **fields}
+
+
+def from_json(data: Mapping[str, Any]) -> Fact:
+    """The fact that `to_json` wrote. KeyError for an unknown kind, TypeError for unknown fields."""
+    fields = dict(data)
+    return KINDS[fields.pop("kind")](**fields)

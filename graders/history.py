@@ -1,0 +1,110 @@
+"""The history of one scenario: facts in order, appended while it runs, read by the checks.
+
+The checks get a `History`, which cannot be changed. The lab writes through a `Recorder`, a history
+that grows and that wakes whoever waits for something to become true of it.
+"""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graders import facts
+from graders.facts import Fact
+
+F = TypeVar("F", bound=Fact)
+
+
+class History:
+    """Facts in order. Iterating gives all; `of` gives those of one or more kinds."""
+
+    def __init__(self, items: Iterable[Fact] = ()) -> None:
+        self._facts: list[Fact] = []
+        self._by_kind: dict[type[Fact], list[Fact]] = defaultdict(list)
+        for fact in items:
+            self._add(fact)
+
+    def _add(self, fact: Fact) -> None:
+        self._facts.append(fact)
+        self._by_kind[type(fact)].append(fact)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def at(self, n: int) -> Fact:
+        """The fact with number `n`; IndexError when there is none."""
+        return self._facts[n - 1]
+
+    def of(self, kind: type[F]) -> list[F]:
+        """All facts of a kind, in order."""
+        return list(self._by_kind.get(kind, ()))  # type: ignore[arg-type]
+
+    def last(self, kind: type[F]) -> F | None:
+        """The last fact of a kind; None when there is none."""
+        found = self._by_kind.get(kind)
+        return found[-1] if found else None  # type: ignore[return-value]
+
+    @property
+    def began(self) -> facts.ScenarioBegan:
+        """The first fact, which says what was played."""
+        return self.of(facts.ScenarioBegan)[0]
+
+    def save(self, path: Path) -> None:
+        """Write one JSON object a line."""
+        lines = (json.dumps(facts.to_json(fact), ensure_ascii=False) + "\n" for fact in self)
+        path.write_text("".join(lines), "utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "History":
+        """Read what `save` wrote. ValueError naming file and line when a line is no fact."""
+        found = []
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            try:
+                found.append(facts.from_json(json.loads(line)))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{path}, line {number}: not a fact ({error})") from error
+        return cls(found)
+
+
+class Recorder(History):
+    """A history that is being written. Use it from one event loop only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began_at = time.monotonic()
+        self._changed = asyncio.Event()
+
+    def now(self) -> float:
+        """Seconds since the history began."""
+        return time.monotonic() - self.began_at
+
+    def append(self, kind: str, **fields: Any) -> Fact:
+        """Add a fact of a kind named in `facts.KINDS`, numbered and timed; wakes all who wait."""
+        fact = facts.KINDS[kind](n=len(self) + 1, t=round(self.now(), 6), **fields)
+        self._add(fact)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return fact
+
+    async def wait_for(self, holds: Callable[[History], bool], within: float) -> bool:
+        """Wait until something is true of the history, looking again at each new fact; False when
+        `within` seconds passed first."""
+        deadline = time.monotonic() + within
+        while not holds(self):
+            left = deadline - time.monotonic()
+            if left <= 0 or not await self._change(left):
+                return holds(self)
+        return True
+
+    async def _change(self, within: float) -> bool:
+        try:
+            await asyncio.wait_for(self._changed.wait(), within)
+        except TimeoutError:
+            return False
+        return True
