@@ -1,0 +1,89 @@
+"""Warm brokers, lent to one submission each and destroyed afterwards."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from sandbox.broker import Broker
+from sandbox.process import SandboxError
+
+LEND_TIMEOUT = 60.0
+ANSWER_TIMEOUT = 2.0
+RETRY_AFTER = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class BrokerPool:
+    """Keeps `size` brokers warm. Each slot starts a broker, offers it, and starts the next one once
+    the offered one is taken or has died."""
+
+    def __init__(self, size: int = 1) -> None:
+        self._size = size
+        self._offers: asyncio.Queue[tuple[Broker, asyncio.Event]] = asyncio.Queue()
+        self._slots: list[asyncio.Task[None]] = []
+        self._failure: SandboxError | None = None
+
+    async def start(self) -> None:
+        """Start filling the pool; returns at once. `lend` waits for the first broker."""
+        self._slots = [asyncio.create_task(self._keep_one_warm()) for _ in range(self._size)]
+
+    async def close(self) -> None:
+        """Destroy the warm brokers. Lent ones end with their `lend`."""
+        for slot in self._slots:
+            slot.cancel()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+        self._slots.clear()
+
+    @contextlib.asynccontextmanager
+    async def lend(self) -> AsyncIterator[Broker]:
+        """Lend a broker that answered just now; it is destroyed at the end of the block.
+
+        SandboxError when none could be had within a minute.
+        """
+        broker = await self._take()
+        try:
+            yield broker
+        finally:
+            await broker.kill()
+
+    async def _take(self) -> Broker:
+        try:
+            async with asyncio.timeout(LEND_TIMEOUT):
+                while True:
+                    broker, taken = await self._offers.get()
+                    if broker.alive and await broker.answers(within=ANSWER_TIMEOUT):
+                        taken.set()
+                        return broker
+                    await broker.kill()  # frozen or dead: its slot sees the end and starts another
+        except TimeoutError:
+            reason = f": {self._failure}" if self._failure else ""
+            raise SandboxError(
+                f"No Kafka broker was ready within {LEND_TIMEOUT:.0f} s{reason}. "
+                "Run: offsetzero doctor"
+            ) from None
+
+    async def _keep_one_warm(self) -> None:
+        while True:
+            try:
+                broker = await Broker.start()
+            except SandboxError as error:
+                log.error("cannot start a broker, trying again: %s", error)
+                self._failure = error
+                await asyncio.sleep(RETRY_AFTER)
+                continue
+            await self._offer(broker)
+
+    async def _offer(self, broker: Broker) -> None:
+        """Return once `broker` is taken, or has ended without; destroy it when it is not taken."""
+        taken = asyncio.Event()
+        waits = [asyncio.create_task(taken.wait()), asyncio.create_task(broker.ended())]
+        self._offers.put_nowait((broker, taken))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            if not taken.is_set():
+                await broker.kill()

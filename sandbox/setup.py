@@ -1,0 +1,106 @@
+"""Set-up: download, verify and build everything a run needs, once, into the cache.
+
+Each asset is built in a draft folder, made readable for the unprivileged users and renamed into
+place. One lock lets one process build at a time; the others wait and then find all of it there.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import IO
+
+from sandbox import assets, broker
+from sandbox.broker_image import make_image
+from sandbox.home import Home, closed_parent, home
+from sandbox.process import SandboxError, make_service_user, service_user, sweep
+
+Progress = Callable[[str], None]
+Maker = Callable[[Path], Awaitable[None]]
+
+
+async def prepare(progress: Progress) -> None:
+    """Make all that runs need, and clean up after earlier processes that were killed.
+
+    Idempotent, and done in well under a second when all is there. `progress` gets a line for people
+    before each step that takes time. Raises SandboxError when something cannot be had.
+    """
+    make_service_user()
+    place = home()
+    _check_open(place)
+    await asyncio.to_thread(sweep, place)
+    for target, title, make in _assets():
+        if not target.exists():
+            async with _build_lock(place, progress):
+                if not target.exists():  # else made by another process while we waited
+                    await _build(target, title, make, progress)
+
+
+def _assets() -> list[tuple[Path, str, Maker]]:
+    """Return (folder, what it is, how to make it) of each asset, each after what it rests on."""
+    return [
+        (assets.jars(), "Downloading Apache Kafka (43 MB)", _in_thread(assets.fetch_jars)),
+        (assets.java_runtime(), "Copying the Java runtime", _in_thread(assets.copy_java)),
+        (assets.postgres_package(), "Copying PostgreSQL", _in_thread(assets.copy_postgres)),
+        (broker.image(), "Preparing Kafka for a fast start", make_image),
+    ]
+
+
+def _in_thread(make: Callable[[Path], None]) -> Maker:
+    return lambda draft: asyncio.to_thread(make, draft)
+
+
+async def _build(target: Path, title: str, make: Maker, progress: Progress) -> None:
+    progress(title)
+    begin = time.monotonic()
+    draft = target.with_name(f".{target.name}")
+    shutil.rmtree(draft, ignore_errors=True)  # left by a build that was killed
+    draft.mkdir()
+    try:
+        await make(draft)
+        await asyncio.to_thread(_open_to_all, draft)
+        draft.rename(target)
+    except OSError as error:
+        raise SandboxError(f"{title} failed: {error}. Is the disk of {target} full?") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    progress(f"  done in {time.monotonic() - begin:.1f} s")
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let every user read (and enter) all in `folder`, whatever the umask was."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode & 0o7777
+            path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))
+
+
+@contextlib.asynccontextmanager
+async def _build_lock(place: Home, progress: Progress) -> AsyncIterator[IO[bytes]]:
+    with (place.cache / ".lock").open("wb") as lock:
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    progress("Another process is setting up; waiting for it")
+                told = True
+                await asyncio.sleep(0.2)  # the kernel tells nobody when a lock is free
+        yield lock
+
+
+def _check_open(place: Home) -> None:
+    """Raise SandboxError when the service user could not enter our folders."""
+    for folder in (place.cache, place.state):
+        closed = closed_parent(folder)
+        if service_user() and closed:
+            raise SandboxError(
+                f"{folder} cannot be used: other users may not enter {closed} (mode 0700?), and "
+                f"Kafka and PostgreSQL do not run as root. Set OFFSETZERO_HOME (or "
+                f"OFFSETZERO_STATE) to a folder that all can enter, such as /var/lib/offsetzero."
+            )
