@@ -8,6 +8,7 @@ process id together with the moment that process started: ids are used again, th
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import pwd
 import secrets
@@ -15,7 +16,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -99,6 +100,36 @@ async def spawn(
         extra_groups=[] if user else None,
         start_new_session=True,
     )
+
+
+async def run(command: Sequence[str | Path], failure: str) -> None:
+    """Run `command` to its end as the service user; SandboxError that starts with `failure`."""
+    env = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+    process = await spawn(command, env=env, output=subprocess.PIPE, dies_with_us=False)
+    output, errors = await process.communicate()
+    if process.returncode != 0:
+        words = (errors or output).decode(errors="replace").strip()
+        raise SandboxError(f"{failure}: {words or f'exit code {process.returncode}'}")
+
+
+@contextlib.asynccontextmanager
+async def exclusive(lock: Path, waiting: Callable[[], None] | None = None) -> AsyncIterator[None]:
+    """Let one process of this machine at a time into the block; call `waiting` if we must wait."""
+    with lock.open("wb") as file:
+        while not _try_lock(file):
+            if waiting:
+                waiting()
+                waiting = None
+            await asyncio.sleep(0.1)  # the kernel tells nobody when a lock is free
+        yield
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def started(pid: int) -> str | None:

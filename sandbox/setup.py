@@ -5,18 +5,15 @@ place. One lock lets one process build at a time; the others wait and then find 
 """
 
 import asyncio
-import contextlib
-import fcntl
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import IO
 
 from sandbox import assets, broker
 from sandbox.broker_image import make_image
 from sandbox.home import Home, closed_parent, home
-from sandbox.process import SandboxError, make_service_user, service_user, sweep
+from sandbox.process import SandboxError, exclusive, make_service_user, service_user, sweep
 
 Progress = Callable[[str], None]
 Maker = Callable[[Path], Awaitable[None]]
@@ -32,9 +29,13 @@ async def prepare(progress: Progress) -> None:
     place = home()
     _check_open(place)
     await asyncio.to_thread(sweep, place)
+
+    def waiting() -> None:
+        progress("Another process is setting up; waiting for it")
+
     for target, title, make in _assets():
         if not target.exists():
-            async with _build_lock(place, progress):
+            async with exclusive(place.cache / ".lock", waiting):
                 if not target.exists():  # else made by another process while we waited
                     await _build(target, title, make, progress)
 
@@ -76,22 +77,6 @@ def _open_to_all(folder: Path) -> None:
         if not path.is_symlink():
             mode = path.stat().st_mode & 0o7777
             path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))
-
-
-@contextlib.asynccontextmanager
-async def _build_lock(place: Home, progress: Progress) -> AsyncIterator[IO[bytes]]:
-    with (place.cache / ".lock").open("wb") as lock:
-        told = False
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not told:
-                    progress("Another process is setting up; waiting for it")
-                told = True
-                await asyncio.sleep(0.2)  # the kernel tells nobody when a lock is free
-        yield lock
 
 
 def _check_open(place: Home) -> None:
