@@ -1,0 +1,252 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graders.conditions import (
+    applied,
+    committed_past,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    owns,
+    waited_for,
+)
+from graders.lab import Lab
+from graders.spec import Event
+
+PARTITIONS = (0, 1, 2)
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every payment gets one ledger row with its account and amount."""
+    return {"ledger": {"account": value["account"], "amount": value["amount"]}}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Each account's balance is the sum of its payments."""
+    sums: Counter[str] = Counter()
+    for value in values:
+        sums[value["account"]] += value["amount"]
+    return {"balances": [{"account": a, "balance": b} for a, b in sorted(sums.items())]}
+
+
+def payment(rng: random.Random, account: str | None = None, amount: int | None = None) -> Event:
+    """A payment with an id of its own, on a drawn account, with a drawn amount other than zero."""
+    id = f"pay-{rng.getrandbits(48):012x}"
+    account = account or f"acc-{rng.randrange(6)}"
+    amount = amount or rng.choice([-1, 1]) * rng.randrange(1, 50_000)
+    return Event(id, account, {"id": id, "account": account, "amount": amount})
+
+
+def payments(rng: random.Random, number: int) -> list[Event]:
+    return [payment(rng) for _ in range(number)]
+
+
+sentinel = payment
+
+
+async def steady_run(lab: Lab) -> None:
+    """No fault at all. Exposes programs that miss what was sent before they started, that read some
+    partitions only, that commit the last offset instead of the next one, or that add up wrongly."""
+    for partition in PARTITIONS:
+        await lab.send("payments", payments(lab.rng, 10), partition)
+    await lab.start("app")
+    for partition in PARTITIONS:
+        await lab.send("payments", payments(lab.rng, 10), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def duplicate_events(lab: Lab) -> None:
+    """The producer sends the same payment again: next to the first, later, and on another
+    partition. Exposes programs that recognise a record by its offset, or only the last few ids, or
+    that look for what is booked before they book a batch which holds the payment twice."""
+    events = payments(lab.rng, 12)
+    await lab.send("payments", [event for event in events for _ in range(2)], partition=0)
+    await lab.start("app")
+    await lab.send("payments", events[6:], partition=1)
+    await lab.send("payments", payments(lab.rng, 12), partition=2)
+    await lab.send("payments", events[:6], partition=0)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def late_duplicates(lab: Lab) -> None:
+    """The same payments come again after 600 others. Exposes a memory of processed ids that is
+    bounded."""
+    events = payments(lab.rng, 10)
+    await lab.send("payments", events, partition=0)
+    for partition in PARTITIONS:
+        await lab.send("payments", payments(lab.rng, 200), partition)
+    await lab.start("app")
+    await lab.send("payments", events[:5], partition=0)
+    await lab.send("payments", events[5:], partition=1)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def equal_content(lab: Lab) -> None:
+    """Different payments with the same account and amount. Exposes programs that recognise a
+    payment by what it says instead of by its id."""
+    twins = [payment(lab.rng, "acc-twins", 1_250) for _ in range(6)]
+    await lab.send("payments", twins[:3], partition=0)
+    await lab.start("app")
+    await lab.send("payments", [*twins[3:5], *payments(lab.rng, 5)], partition=0)
+    await lab.send("payments", twins[5:], partition=1)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_after_effect_before_commit(lab: Lab) -> None:
+    """SIGKILL when a payment is booked and its offset is not committed. Exposes programs that do
+    not recognise a redelivered payment."""
+    sent = await lab.send("payments", payments(lab.rng, 20))
+    commits = lab.commits(times=None).hold()
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, at_least=1), why="a payment to be booked before its commit")
+    await lab.reached(held(commits), within=0.5)
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_before_effect(lab: Lab) -> None:
+    """SIGKILL while the booking of a payment waits in the database, once an offset beyond it is
+    committed or after 6 s, longer than the usual commit timer. Exposes whatever lets go of a
+    payment before it is booked: a commit or a marker that comes first, a commit timer, a pool of
+    workers that commits the highest finished offset."""
+    sent = await lab.send("payments", payments(lab.rng, 12), partition=lab.rng.choice(PARTITIONS))
+    victim = sent[lab.rng.randrange(3, 8)]
+    booking = await lab.sink.hold("ledger", row={"event_id": victim.id})
+    app = await lab.start("app")
+    await lab.until(held(booking), why="the program to book a payment")
+    await lab.reached(committed_past(victim), within=6.0)
+    await app.kill()
+    await booking.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_between_ledger_and_balance(lab: Lab) -> None:
+    """SIGKILL while the change of a balance waits in the database. Exposes programs that change
+    ledger and balance in different transactions."""
+    await lab.send("payments", payments(lab.rng, 6))
+    victim = payment(lab.rng, "acc-victim")
+    await lab.send("payments", [victim])
+    update = await lab.sink.hold("balances", row={"account": "acc-victim"})
+    app = await lab.start("app")
+    await lab.until(held(update), why="the program to change a balance")
+    await app.kill()
+    await update.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def restart_forgets_memory(lab: Lab) -> None:
+    """A graceful restart, then payments that were booked before it. Exposes programs that remember
+    in memory."""
+    events = payments(lab.rng, 15)
+    app = await lab.start("app")
+    sent = await lab.send("payments", events)
+    await lab.until(effects_of(sent), why="all payments to be booked")
+    await app.terminate()
+    await lab.start("app")
+    await lab.send("payments", events[:10])
+    await lab.send("payments", [*events[10:], *payments(lab.rng, 5)], partition=0)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def zombie(lab: Lab) -> None:
+    """An instance is frozen in the middle of a booking, the group gives its partitions to another,
+    then it goes on. Exposes programs that look first and book later, and memories that each
+    instance has for itself."""
+    sent = await lab.send("payments", payments(lab.rng, 12), partition=lab.rng.choice(PARTITIONS))
+    victim = sent[lab.rng.randrange(2, 6)]
+    booking = await lab.sink.hold("ledger", row={"event_id": victim.id})
+    first = await lab.start("first")
+    await lab.until(held(booking), why="the first instance to book a payment")
+    await first.freeze()
+    second = await lab.start("second")
+    await first.evict()
+    await lab.until(owns(second, len(PARTITIONS)), why="the second instance to take over")
+    await lab.reached(effect_of(victim, by=second) | waited_for(booking), within=2.0)
+    await first.thaw()
+    await booking.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def slow_booking_during_rebalance(lab: Lab) -> None:
+    """A second instance joins while a booking waits in the database. Exposes programs that commit
+    or forget what is in flight when partitions move."""
+    sent = await lab.send("payments", payments(lab.rng, 12), partition=lab.rng.choice(PARTITIONS))
+    booking = await lab.sink.hold("ledger", row={"event_id": sent[4].id})
+    await lab.start("first")
+    await lab.until(held(booking), why="the first instance to book a payment")
+    second = await lab.start("second")
+    # Most programs let the newcomer in only when their booking is done.
+    await lab.reached(owns(second), within=2.0)
+    await booking.release()
+    await lab.until(group_stable(2), why="both instances to share the partitions")
+    for partition in PARTITIONS:
+        await lab.send("payments", payments(lab.rng, 4), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def two_instances_race(lab: Lab) -> None:
+    """Two instances get the same payment at once, from two partitions. Exposes programs that ask
+    whether a payment is booked, but have nothing that refuses the second booking."""
+    await start_two(lab)
+    event = payment(lab.rng)
+    booking = await lab.sink.hold("ledger", row={"event_id": event.id})
+    copies = [copy for p in PARTITIONS for copy in await lab.send("payments", [event], p)]
+    await lab.until(held(booking), why="one instance to book the payment")
+    await lab.reached(effect_of(copies[0]) | waited_for(booking), within=2.0)
+    await booking.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def concurrent_balance(lab: Lab) -> None:
+    """Two instances book different payments of one account at once. Exposes programs that read a
+    balance, add to it in memory and write it back."""
+    await start_two(lab)
+    opening = await lab.send("payments", [payment(lab.rng, "acc-shared")])
+    await lab.until(effects_of(opening), why="the account to exist")
+    update = await lab.sink.hold("balances", row={"account": "acc-shared"})
+    for partition in PARTITIONS:
+        await lab.send("payments", [payment(lab.rng, "acc-shared")], partition)
+    await lab.until(held(update), why="one instance to change the balance")
+    await lab.reached(waited_for(update), within=2.0)
+    await update.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def database_error(lab: Lab) -> None:
+    """The database refuses one booking and one commit, once each, as it does when transactions
+    collide. Exposes programs that log the error and go on to the next payment."""
+    sent = await lab.send("payments", payments(lab.rng, 16))
+    victims = lab.rng.sample(sent, 2)
+    at_insert = await lab.sink.fail("ledger", "40001", row={"event_id": victims[0].id})
+    at_commit = await lab.sink.fail("ledger", "40001", row={"event_id": victims[1].id}, at="commit")
+    await lab.start("app")
+    await lab.until(applied(at_insert) & applied(at_commit), why="both errors to be met")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def start_two(lab: Lab) -> None:
+    await lab.start("first")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")

@@ -1,0 +1,9 @@
+"""What the environment says."""
+
+import os
+
+KAFKA_BOOTSTRAP_SERVERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+PAYMENTS_TOPIC = os.environ["PAYMENTS_TOPIC"]
+GROUP_ID = os.environ["GROUP_ID"]
+DATABASE_URL = os.environ["DATABASE_URL"]
+INSTANCE_ID = os.environ["INSTANCE_ID"]
