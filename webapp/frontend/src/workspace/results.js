@@ -1,0 +1,73 @@
+// The Results tab: the scenarios fill in, the grader's story runs under each, then the checks.
+import { byId, element } from "../dom.js";
+
+const SIGNS = { PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?", WARN: "!", HARNESS_ERROR: "⚙" };
+const WORDS = { PASS: "Passed", FAIL: "Failed", INCONCLUSIVE: "Inconclusive", WARN: "Warning", HARNESS_ERROR: "Harness error" };
+const STATES = { waiting: "Waiting", running: "Running" };
+
+export class Results {
+  #scenarios = new Map();
+
+  constructor({ onScenario }) {
+    this.onScenario = onScenario;
+  }
+
+  clear() {
+    this.#scenarios.clear();
+    byId("no-results").hidden = true;
+    byId("run-view").hidden = false;
+    byId("report-link").hidden = true;
+    for (const id of ["progress", "scenarios", "checks", "run-state"]) byId(id).replaceChildren();
+  }
+
+  state({ text, state }) {
+    byId("run-state").className = state === "done" ? "" : "waiting";
+    byId("run-state").textContent = text;
+  }
+
+  scenario({ name, title, state, verdict }) {
+    const row = this.#row(name, title);
+    row.cell.dataset.state = state;
+    row.badge.textContent = state === "done" ? WORDS[verdict] : STATES[state];
+    if (state !== "done") return;
+    row.cell.dataset.verdict = verdict;
+    row.cell.replaceChildren(SIGNS[verdict]);
+    row.cell.setAttribute("aria-label", `${row.title}: ${WORDS[verdict]}`);
+    row.badge.className = `verdict verdict--${verdict}`;
+    row.badge.prepend(`${SIGNS[verdict]} `);
+  }
+
+  story({ scenario, text }) {
+    const row = this.#row(scenario);
+    row.story.append(element("li", { textContent: text }));
+  }
+
+  /** Shows the checks, which the server renders, and the way to the full report. */
+  async report(url) {
+    byId("report-link").href = url;
+    byId("report-link").hidden = false;
+    const answer = await fetch(`${url}?part=checks`);
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    byId("checks").replaceChildren(...page.body.children);
+  }
+
+  #row(name, title = name.replaceAll("_", " ")) {
+    if (!this.#scenarios.has(name)) this.#scenarios.set(name, this.#newRow(name, title));
+    return this.#scenarios.get(name);
+  }
+
+  #newRow(name, title) {
+    const number = this.#scenarios.size;
+    const cell = element("a", { className: "log__record", href: `#scenario-${name}`, textContent: String(number), title });
+    cell.setAttribute("aria-label", title);
+    byId("progress").append(cell);
+    const badge = element("span", { className: "verdict", textContent: STATES.waiting });
+    const story = element("ol", { className: "story" });
+    const head = element("button", { type: "button", className: "scenarios__name", textContent: title, title: "Show this scenario's output" });
+    head.addEventListener("click", () => this.onScenario(name));
+    byId("scenarios").append(
+      element("li", { id: `scenario-${name}` }, element("div", { className: "scenarios__head" }, head, badge), story));
+    return { cell, badge, story, title };
+  }
+}
