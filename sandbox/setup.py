@@ -14,6 +14,7 @@ from sandbox import assets, broker
 from sandbox.broker_image import make_image
 from sandbox.home import Home, closed_parent, home
 from sandbox.process import SandboxError, exclusive, make_service_user, service_user, sweep
+from sandbox.runtimes import RUNTIMES
 
 Progress = Callable[[str], None]
 Maker = Callable[[Path], Awaitable[None]]
@@ -47,6 +48,10 @@ def _assets() -> list[tuple[Path, str, Maker]]:
         (assets.java_runtime(), "Copying the Java runtime", _in_thread(assets.copy_java)),
         (assets.postgres_package(), "Copying PostgreSQL", _in_thread(assets.copy_postgres)),
         (broker.image(), "Preparing Kafka for a fast start", make_image),
+        *(
+            (runtime.folder(), f"Preparing {runtime.language} for candidates", runtime.make)
+            for runtime in RUNTIMES.values()
+        ),
     ]
 
 
