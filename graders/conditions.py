@@ -104,16 +104,16 @@ def holds_record(fact: Fetched, sent: Sent, by: Named | None) -> bool:
 
 def owners(history: History) -> dict[tuple[str, int], str]:
     """Which instance owns each partition, by the last assignments that members were told of."""
-    owned: dict[str, list[tuple[str, int]]] = {}
+    owned: dict[tuple[str, int], Assigned] = {}
     for fact in history:
         if isinstance(fact, Assigned):
-            owned[fact.instance] = [(topic, partition) for topic, partition in fact.partitions]
-        elif isinstance(fact, Left) or (isinstance(fact, Process) and fact.what in ENDED):
-            owned.pop(fact.instance, None)
-    return {partition: instance for instance, held in owned.items() for partition in held}
-
-
-ENDED = {"exited", "killed"}
+            owned = {lane: a for lane, a in owned.items() if a.member != fact.member}
+            owned |= dict.fromkeys(map(tuple, fact.partitions), fact)
+        elif isinstance(fact, Left):
+            owned = {lane: a for lane, a in owned.items() if a.member != fact.member}
+        elif isinstance(fact, Process) and fact.what in ("exited", "killed"):
+            owned = {lane: a for lane, a in owned.items() if a.instance != fact.instance}
+    return {lane: assigned.instance for lane, assigned in owned.items()}
 
 
 def owns(instance: Named, partitions: int = 1) -> Condition:

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sandbox.box import Limits
-
     from graders.lab import Lab
+    from sandbox.box import Limits
 
 SKILLS = (
     "Kafka internals",

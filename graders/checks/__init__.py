@@ -1,0 +1,58 @@
+"""The registry of checks. Each module's docstring is the specification of its family."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from graders.checks import com, eff, grd, har, liv
+from graders.checks.finding import FactRef, Finding, Place
+from graders.checks.run import Run
+from graders.history import History
+
+__all__ = ["CHECKS", "Check", "FactRef", "Finding", "Place", "Run", "check"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its public id and name, what a PASS says, and the pure function that finds what
+    speaks against it."""
+
+    id: str
+    name: str
+    claim: str
+    find: Callable[[Run], Iterable[Finding]]
+
+
+CHECKS: dict[str, Check] = {
+    c.id: c
+    for c in (
+        Check("HAR-1", "input-intact", "Everything sent was in the log.", har.input_intact),
+        Check("HAR-2", "exercised", "The situation arose.", har.exercised),
+        Check("HAR-4", "machine-sane", "The grading machine kept time.", har.machine_sane),
+        Check("EFF-1", "lost-effect", "Every event had its effect.", eff.lost_effect),
+        Check("EFF-2", "duplicate-effect", "No event was applied twice.", eff.duplicate_effect),
+        Check("EFF-3", "phantom-effect", "Every effect was an event's.", eff.phantom_effect),
+        Check(
+            "EFF-4", "over-dedup", "Events that look alike each had their effect.", eff.over_dedup
+        ),
+        Check("EFF-5", "divergence", "An event's effect was always the same.", eff.divergence),
+        Check(
+            "EFF-6", "convergence", "The final state was what events add up to.", eff.convergence
+        ),
+        Check("COM-1", "commit-ahead", "Offsets were committed after effects.", com.commit_ahead),
+        Check("COM-2", "off-by-one", "The next offset was committed.", com.off_by_one),
+        Check("COM-3", "non-contiguous", "Commits passed no open record.", com.non_contiguous),
+        Check("COM-4", "stale-commit", "Only owners committed.", com.stale_commit),
+        Check("COM-5", "regression", "Positions only grew.", com.regression),
+        Check("LIV-1", "progress", "The program came back to work.", liv.progress),
+        Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
+        Check("GRD-4", "unearned-effect", "Effects followed their records.", grd.unearned_effect),
+    )
+}
+HARNESS = ("HAR-1", "HAR-2", "HAR-4")
+
+
+def check(history: History, ids: Iterable[str]) -> list[Finding]:
+    """What the checks with these ids find in a history, in their order. Pure: the same history
+    always gives the same findings."""
+    run = Run(history)
+    return [finding for id in ids for finding in CHECKS[id].find(run)]

@@ -1,0 +1,385 @@
+"""EFF: the effects on the outside world.
+
+**Model.** An *event* is what the producer means, known by its id. A *record* is one entry of a
+partition; one event may have several records (the producer sent it again), and one record may be
+handed to the program many times (Kafka redelivers whatever lies after the last commit). An *effect*
+is a row in an effect table, seen after its transaction committed. Only records that read_committed
+readers can see count, and they are read from the log itself after the run, never taken from what
+the grader believes it sent. The run is *quiet* when the group's position lies past every record,
+the group is stable, every armed fault is over, and nothing has moved for a while.
+
+**EFF-1 lost-effect.** The run is quiet, an event is in the log, its effect is not there.
+May wrongly accuse a program that is merely late or stuck: so it speaks only when the run is quiet;
+otherwise it says INCONCLUSIVE (stuck), and LIV-1 says what is stuck. Events for which no effect is
+expected are left out.
+
+**EFF-2 duplicate-effect.** One event has two rows in one effect table. Two records with the same id
+are one event. Counts at once, quiet or not: what happened cannot be taken back. Rolled back rows
+are never seen, so retries after an aborted transaction are free.
+
+**EFF-3 phantom-effect.** An effect that no visible record explains: an unknown or aborted event, a
+table in which this event has no effect, or values that differ from the event's. Columns that are
+not part of the contract (serial numbers, times) are not compared. Speaks only after the topics were
+drained.
+
+**EFF-4 over-dedup.** An event's effect is missing, and another event that looks the same except for
+its id has one: the program took equal content for equal identity. Also when a run without any crash
+left each key with exactly one effect although keys had more events: the key was taken for the
+identity. Such losses are reported here and not as EFF-1. Same guards as EFF-1.
+
+**EFF-5 divergence.** Two effects of one event carry different values.
+
+**EFF-6 convergence.** The run is quiet and a final row differs from the fold of all events, each
+counted once. Rows are compared by key, so order across keys does not matter; a missing row equals
+one with the values that the challenge gives for absence.
+
+**One worked history** (EFF-2):
+
+    #205 fetched  payments-1@41 -> app
+    #212 effect   ledger row 88 pay-0007 (app)
+    #213 fault    OffsetCommit(42) held, then app killed
+    #230 assigned payments-1 -> app (started again), committed position 41
+    #236 fetched  payments-1@41 -> app
+    #241 effect   ledger row 93 pay-0007 (app)
+
+Row 88 and row 93 cannot both come from a program that applies each event at most once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from graders.checks.finding import FactRef, Finding
+from graders.checks.run import Run, differs
+from graders.facts import Effect, Process, Sent, State
+from graders.verdicts import Verdict
+
+ONCE = "At most one effect per event is allowed; both cannot be true of an idempotent program."
+
+
+def lost_effect(run: Run) -> Iterator[Finding]:
+    """EFF-1."""
+    mistaken = {id for id, _ in over_deduplicated(run)}
+    missing = [(table, id) for table, id in run.missing if id not in mistaken]
+    if missing and not run.quiet:
+        yield stuck("EFF-1", [id for _, id in missing])
+    elif missing:
+        yield from (lost(run, table, id) for table, id in missing)
+
+
+def stuck(check: str, ids: list[str]) -> Finding:
+    """The finding that stands for a loss nobody can be sure of yet."""
+    some = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+    return Finding(
+        check,
+        Verdict.INCONCLUSIVE,
+        claim=f"No effect of {some} was seen, but the program had not dealt with everything.",
+        why="An event that is still waiting is not lost. See LIV-1 for what was waited for.",
+        ids=tuple(ids),
+        reason="stuck",
+    )
+
+
+def lost(run: Run, table: str, id: str) -> Finding:
+    """EFF-1 about one event."""
+    place = run.places[id][0]
+    commit = run.commit_past(place)
+    fetch = run.fetch_of(place)
+    assert run.settled is not None
+    if commit:
+        first = FactRef(
+            commit.n,
+            f"{commit.instance} committed offset {commit.offset}, past {id} at {place}.",
+        )
+    else:
+        sent = run.first_sent[id]
+        first = FactRef(sent.n, f"{id} was acknowledged by the broker at {place}.")
+    handed = "" if fetch else " It was never even fetched."
+    return Finding(
+        "EFF-1",
+        Verdict.FAIL,
+        claim=f"Event {id} ({place}) was lost: it has no row in {table}.",
+        first=first,
+        second=FactRef(
+            run.settled.n,
+            f"Everything was committed and at rest, and {table} held no row for {id}.{handed}",
+        ),
+        both="A commit says that everything before it has its effect; here it does not.",
+        why="Kafka never again delivers what lies before the committed offset. Commit a record's "
+        "offset only after its effect is durable, and not at all when the effect failed.",
+        rows=tuple(x.n for x in (run.first_sent[id], fetch, commit, run.settled) if x),
+        places=(place,),
+        ids=(id,),
+    )
+
+
+def duplicate_effect(run: Run) -> Iterator[Finding]:
+    """EFF-2."""
+    for (table, id), effects in run.effects.items():
+        if len(effects) > 1 and id in run.first_sent:
+            yield duplicate(run, table, id, effects)
+
+
+def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
+    """EFF-2 about one event."""
+    one, two = effects[:2]
+    places = run.places.get(id, [])
+    where = " and ".join(map(str, places[:2])) or "not in the log"
+    times = {2: "twice"}.get(len(effects), f"{len(effects)} times")
+    return Finding(
+        "EFF-2",
+        Verdict.FAIL,
+        claim=f"Event {id} ({where}) was applied {times}.",
+        first=FactRef(one.n, wrote(one)),
+        second=FactRef(two.n, wrote(two)),
+        both=ONCE,
+        why=why_twice(run, one, two),
+        rows=(one.n, two.n),
+        places=tuple(places),
+        ids=(id,),
+    )
+
+
+def wrote(effect: Effect) -> str:
+    """An effect as a sentence."""
+    return (
+        f"{effect.instance or 'The program'} wrote {effect.table} row {effect.row} for {effect.id}."
+    )
+
+
+def why_twice(run: Run, one: Effect, two: Effect) -> str:
+    """What brought the event a second time, in Kafka's terms."""
+    between = {p.what for p in run.history.of(Process) if one.n < p.n < two.n}
+    if one.txid == two.txid:
+        return "Both rows were written in the same database transaction."
+    if "thawed" in between and one.instance != two.instance:
+        return (
+            "A paused instance does not know that its partitions have a new owner; when it goes on "
+            "it finishes what it had fetched. Only a check in the same transaction as the effect, "
+            "made by the database, can stop it."
+        )
+    if between & {"killed", "exited", "terminated"}:
+        return (
+            "After a restart Kafka redelivers everything after the last commit. What was already "
+            "applied must be remembered where the effect is, in the same transaction."
+        )
+    if len(run.places.get(one.id, ())) > 1:
+        return (
+            "A producer that gets no answer sends again, so one event can lie at two offsets, even "
+            "in two partitions. The event's id is its identity, the offset is not."
+        )
+    return (
+        "Kafka delivers at least once: after a rebalance or an error a record comes again. What "
+        "was already applied must be remembered where the effect is, in the same transaction."
+    )
+
+
+def phantom_effect(run: Run) -> Iterator[Finding]:
+    """EFF-3."""
+    if run.drained:
+        for effects in run.effects.values():
+            for effect in effects:
+                yield from phantom(run, effect)
+
+
+def phantom(run: Run, effect: Effect) -> Iterator[Finding]:
+    """EFF-3 about one effect."""
+    sent = run.first_sent.get(effect.id)
+    if sent is None or effect.id not in run.places:
+        known = "is not visible in the log: it was never committed" if sent else "was never sent"
+        yield unexplained(run, effect, sent, f"an event that {known}")
+    elif effect.table not in sent.expect:
+        yield unexplained(run, effect, sent, f"{effect.id}, which has no effect in {effect.table}")
+    elif wrong := differs(effect.content, sent.expect[effect.table]):
+        expected = sent.expect[effect.table]
+        values = "; ".join(
+            f"{name} {show(effect.content.get(name))} instead of {show(expected[name])}"
+            for name in wrong
+        )
+        yield unexplained(run, effect, sent, f"{effect.id} with other values ({values})")
+
+
+def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Finding:
+    """EFF-3: the effect, and what the log says instead."""
+    log = (
+        FactRef(sent.n, f"{sent.id} was sent as {show(sent.value)}.")
+        if sent
+        else FactRef(len(run.history), f"No record in the topics carries the id {effect.id!r}.")
+    )
+    return Finding(
+        "EFF-3",
+        Verdict.FAIL,
+        claim=f"{effect.table} row {effect.row} stands for {what}.",
+        first=FactRef(effect.n, f"{wrote(effect)[:-1]}: {show(effect.content)}."),
+        second=log,
+        both="Every effect must be explained by a record of the topic, value by value.",
+        why="Effects are facts about the outside world. One that no event stands behind cannot be "
+        "replayed, audited or compensated.",
+        rows=tuple(sorted({log.n, effect.n})),
+        places=tuple(run.places.get(effect.id, ())),
+        ids=(effect.id,),
+    )
+
+
+def over_dedup(run: Run) -> Iterator[Finding]:
+    """EFF-4."""
+    for id, twin in over_deduplicated(run):
+        yield swallowed(run, id, twin) if run.quiet else stuck("EFF-4", [id])
+
+
+def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
+    """Events without effect that the program took for another, each with that other's effect."""
+    by_look: dict[str, Effect] = {}
+    by_key: dict[str, Effect] = {}
+    for effects in run.effects.values():
+        for effect in effects:
+            if sent := run.first_sent.get(effect.id):
+                by_look.setdefault(look(sent), effect)
+                by_key.setdefault(sent.key, effect)
+    seen = by_key if one_effect_per_key(run) else {}
+    found = []
+    for id in dict.fromkeys(id for _, id in run.missing):
+        sent = run.first_sent[id]
+        if twin := by_look.get(look(sent)) or seen.get(sent.key):
+            found.append((id, twin))
+    return found
+
+
+def look(sent: Sent) -> str:
+    """What an event looks like without its id."""
+    rest = {name: value for name, value in sent.value.items() if value != sent.id}
+    return json.dumps([sent.key, rest], sort_keys=True)
+
+
+def one_effect_per_key(run: Run) -> bool:
+    """Whether nothing broke and each key has one effect though several keys had more events."""
+    if run.was_broken():
+        return False
+    applied = {id for _, id in run.effects}
+    sent = Counter(s.key for s in run.first_sent.values())
+    effective = Counter(s.key for id, s in run.first_sent.items() if id in applied)
+    repeated = [key for key, count in sent.items() if count > 1]
+    return len(repeated) > 1 and all(effective[key] == 1 for key in sent)
+
+
+def swallowed(run: Run, id: str, twin: Effect) -> Finding:
+    """EFF-4 about one event."""
+    place = run.places[id][0]
+    sent, other = run.first_sent[id], run.first_sent[twin.id]
+    alike = "with equal content" if look(sent) == look(other) else f"with the same key {sent.key}"
+    assert run.settled is not None
+    return Finding(
+        "EFF-4",
+        Verdict.FAIL,
+        claim=f"Event {id} ({place}) was swallowed: it was taken for {twin.id}.",
+        first=FactRef(sent.n, f"{id} and {twin.id} are two events {alike}."),
+        second=FactRef(
+            run.settled.n, f"Everything was at rest, and only {twin.id} had an effect (#{twin.n})."
+        ),
+        both="Two events with two ids must have two effects, however alike they look.",
+        why="A customer may well pay the same amount twice. Only the event's id tells a repeat "
+        "from a second event; a hash of the content, or the key, does not.",
+        rows=(other.n, sent.n, twin.n, run.settled.n),
+        places=(place,),
+        ids=(id, twin.id),
+    )
+
+
+def divergence(run: Run) -> Iterator[Finding]:
+    """EFF-5."""
+    for (_, id), effects in run.effects.items():
+        for other in effects[1:]:
+            if differs(other.content, effects[0].content):
+                yield diverged(run, id, effects[0], other)
+                break
+
+
+def diverged(run: Run, id: str, one: Effect, two: Effect) -> Finding:
+    """EFF-5 about one event."""
+    return Finding(
+        "EFF-5",
+        Verdict.FAIL,
+        claim=f"Two effects of {id} carry different values.",
+        first=FactRef(one.n, f"{wrote(one)[:-1]}: {show(one.content)}."),
+        second=FactRef(two.n, f"{wrote(two)[:-1]}: {show(two.content)}."),
+        both="The same event must have the same effect, whenever and wherever it is applied.",
+        why="A redelivered record is the same record. An effect that depends on when it is "
+        "applied, or by whom, cannot be repeated safely.",
+        rows=(one.n, two.n),
+        places=tuple(run.places.get(id, ())),
+        ids=(id,),
+    )
+
+
+def convergence(run: Run) -> Iterator[Finding]:
+    """EFF-6."""
+    wrong = [
+        (state, key, got, expected)
+        for state in run.history.of(State)
+        for key, got, expected in state_differences(state)
+    ]
+    if wrong and not run.quiet:
+        yield Finding(
+            "EFF-6",
+            Verdict.INCONCLUSIVE,
+            claim="The final state was not what the events add up to, but the program had not "
+            "dealt with everything.",
+            why="State is compared once everything is at rest. See LIV-1.",
+            reason="stuck",
+        )
+    elif wrong:
+        yield from (not_converged(run, *each) for each in wrong)
+
+
+Key = tuple[str, ...]
+Values = dict[str, object]
+
+
+def state_differences(state: State) -> Iterable[tuple[Key, Values, Values]]:
+    """Keys whose values are not as expected: (key, values there, values expected)."""
+    got, expected = keyed(state, state.rows), keyed(state, state.expected)
+    absent = dict(state.absent)
+    for key in sorted(got.keys() | expected.keys()):
+        have, want = got.get(key, absent), expected.get(key, absent)
+        if have.keys() != want.keys() or differs(have, want):
+            yield key, have, want
+
+
+def keyed(state: State, rows: list[dict[str, object]]) -> dict[Key, Values]:
+    """The rows' values by their key."""
+    return {
+        tuple(str(row[name]) for name in state.key): {
+            name: value for name, value in row.items() if name not in state.key
+        }
+        for row in rows
+    }
+
+
+def not_converged(run: Run, state: State, key: Key, got: Values, expected: Values) -> Finding:
+    """EFF-6 about one row."""
+    name = ", ".join(key)
+    events = [s for s in run.first_sent.values() if s.key in key and s.id in run.places]
+    last = events[-1].n if events else state.n
+    return Finding(
+        "EFF-6",
+        Verdict.FAIL,
+        claim=f"{state.table} of {name} is {show(got)}; the events add up to {show(expected)}.",
+        first=FactRef(
+            last, f"The log holds {len(events)} events of {name}, which make {show(expected)}."
+        ),
+        second=FactRef(state.n, f"At rest, {state.table} of {name} held {show(got)}."),
+        both="Each event counts exactly once, so the state has only one right value.",
+        why="State that is written apart from the effects it sums up drifts from them at the first "
+        "crash or repeat. Write both in one transaction.",
+        rows=tuple(sorted({last, state.n})),
+        ids=tuple(e.id for e in events),
+    )
+
+
+def show(value: object) -> str:
+    """A value for people: JSON without quotes where they only disturb."""
+    if isinstance(value, dict) and len(value) == 1:
+        return show(next(iter(value.values())))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {show(each)}" for name, each in value.items()) or "nothing"
+    return "nothing" if value is None else str(value)

@@ -1,0 +1,123 @@
+"""GRD: guards against results that were not earned, and against forbidden requests.
+
+**Model.** The gateway is the program's only way to Kafka and the database. It records every batch
+of records before it hands it on, and refuses what the challenge does not grant: topics and
+configurations cannot be changed, records not deleted, other groups not touched.
+
+**GRD-1 forbidden-request.** The program asked for something that would change the evidence or the
+ground it stands on: deleting topics, records or groups, changing configurations or another group's
+offsets, writing to an input topic. Defensive or mistaken requests that a client library or a
+careful start-up may send (creating a topic that should exist, joining a group of another name)
+were refused too, and are a WARN: the refusal harmed nobody.
+
+**GRD-4 unearned-effect.** An effect of an event is durable before any record of that event was
+handed to any instance. The order is causal: fetches are recorded before the records are handed on,
+effects after their commit. Speaks only about events that are in the log (others are EFF-3) and only
+after the topics were drained, because the place of each record is read there.
+
+**One worked history** (GRD-4):
+
+    #12 sent     payments-0@0 pay-0001
+    #15 effect   ledger row 1 pay-0001 (app)
+    #22 fetched  payments-0@0..9 -> app
+
+At #15 no record of pay-0001 had left the broker: the row cannot come from the topic.
+"""
+
+from collections.abc import Iterator
+
+from graders.checks.finding import FactRef, Finding, lane_name
+from graders.checks.run import Run
+from graders.facts import Effect, Refused
+from graders.verdicts import Verdict
+
+DESTRUCTIVE = frozenset(
+    {
+        "AlterConfigs",
+        "AlterPartitionReassignments",
+        "AlterReplicaLogDirs",
+        "AlterUserScramCredentials",
+        "CreateAcls",
+        "CreatePartitions",
+        "DeleteAcls",
+        "DeleteGroups",
+        "DeleteRecords",
+        "DeleteTopics",
+        "ElectLeaders",
+        "IncrementalAlterConfigs",
+        "OffsetCommit",
+        "OffsetDelete",
+        "Produce",
+        "TxnOffsetCommit",
+        "WriteTxnMarkers",
+    }
+)
+
+
+def forbidden_request(run: Run) -> Iterator[Finding]:
+    """GRD-1."""
+    seen: set[tuple[str, str]] = set()
+    for refused in run.history.of(Refused):
+        if (refused.api, refused.why) not in seen:
+            seen.add((refused.api, refused.why))
+            yield forbidden(run, refused)
+
+
+def forbidden(run: Run, refused: Refused) -> Finding:
+    """GRD-1 about one kind of request."""
+    bad = refused.api in DESTRUCTIVE
+    why = (
+        "A consumer owns its group's offsets and nothing else of the cluster."
+        if bad
+        else "The request was refused and changed nothing. Topics and groups are given to the "
+        "program by its environment."
+    )
+    return Finding(
+        "GRD-1",
+        Verdict.FAIL if bad else Verdict.WARN,
+        claim=f"{refused.instance} asked the broker for something it may not have: "
+        f"{refused.api} ({refused.why}).",
+        first=FactRef(refused.n, f"{refused.instance} sent {refused.api}: {refused.why}."),
+        second=FactRef(run.history.began.n, "The challenge does not grant this request."),
+        both="A program that keeps to the contract never needs it.",
+        why=why,
+        rows=(refused.n,),
+    )
+
+
+def unearned_effect(run: Run) -> Iterator[Finding]:
+    """GRD-4."""
+    if not run.drained:
+        return
+    for effects in run.effects.values():
+        first = effects[0]
+        places = run.places.get(first.id, [])
+        if places and not any(run.fetch_of(place, before=first.n) for place in places):
+            yield unearned(run, first)
+
+
+def unearned(run: Run, effect: Effect) -> Finding:
+    """GRD-4 about one event."""
+    places = run.places[effect.id]
+    fetch = next(filter(None, (run.fetch_of(place) for place in places)), None)
+    second = (
+        FactRef(
+            fetch.n,
+            f"{lane_name((fetch.topic, fetch.partition))}@{fetch.first} to {fetch.last} were "
+            f"handed to {fetch.instance} only then.",
+        )
+        if fetch
+        else FactRef(len(run.history), f"Until the end no instance was handed {places[0]}.")
+    )
+    return Finding(
+        "GRD-4",
+        Verdict.FAIL,
+        claim=f"The effect of {effect.id} was there before its record was read.",
+        first=FactRef(effect.n, f"{effect.table} row {effect.row} for {effect.id} was committed."),
+        second=second,
+        both="An effect cannot come before its cause.",
+        why="Only records that were fetched through the consumer can have effects.",
+        rows=tuple(sorted({effect.n, second.n})),
+        places=tuple(places),
+        ids=(effect.id,),
+    )

@@ -1,0 +1,117 @@
+"""LIV: progress.
+
+**Model.** After the last fault the grader sends one ordinary event to each partition (sentinels)
+and waits until the group's position lies past every record, the group is stable and all effects
+are there. It waits as long as anything moves, within bounds, and patiently when nothing does.
+
+**LIV-1 progress.** The last wait ended without quiet: something sent was never dealt with. The
+facts say what: effects missing, records not committed, the group never stable, the program gone
+and not started again after it ended too often. May wrongly accuse a slow program or a busy
+machine: hence a wait that ended while things still moved, or while the grader itself was not
+scheduled, is INCONCLUSIVE; and the grader repeats a run with doubled patience and calls it a FAIL
+only when two of three end so. Silent when the position falls short by exactly the one record that
+COM-2 speaks about.
+
+**One worked history**:
+
+    #40 sent     payments-2@13 pay-0040 (sentinel)
+    #41 process  app exited with code 1: "KeyError: 'amount'"
+    ...
+    #66 process  app abandoned after 6 exits
+    #67 settled  not quiet: 3 of 43 events have no effect; payments-2 is committed at 12 of 14
+"""
+
+from collections.abc import Iterator
+
+from graders.checks.com import off_by_one
+from graders.checks.finding import FactRef, Finding, Place
+from graders.checks.run import Run
+from graders.facts import Process, Settled, Stall
+from graders.verdicts import Verdict
+
+
+def progress(run: Run) -> Iterator[Finding]:
+    """LIV-1."""
+    settled = run.settled
+    if settled is None or settled.quiet or any(off_by_one(run)):
+        return
+    if run.history.of(Stall):
+        yield unsure(settled, "noisy", "The grading machine itself was stalled during this run.")
+    elif settled.moving:
+        yield unsure(settled, "slow", "Things were still moving when the time was over.")
+    else:
+        yield no_progress(run, settled)
+
+
+def unsure(settled: Settled, reason: str, why: str) -> Finding:
+    """LIV-1 when waiting says nothing."""
+    return Finding(
+        "LIV-1",
+        Verdict.INCONCLUSIVE,
+        claim=f"After {settled.waited_s:.1f} s not everything was dealt with: {listed(settled)}.",
+        why=why,
+        rows=(settled.n,),
+        reason=reason,
+    )
+
+
+def no_progress(run: Run, settled: Settled) -> Finding:
+    """LIV-1 about what never came."""
+    waiting = first_waiting(run)
+    gone = last_end(run)
+    processes = run.history.of(Process)
+    if gone:
+        second = FactRef(gone.n, ended(gone))
+    else:
+        second = FactRef(processes[-1].n if processes else 1, "The program was up and unhindered.")
+    return Finding(
+        "LIV-1",
+        Verdict.FAIL,
+        claim=claim(run, waiting),
+        first=FactRef(settled.n, f"After {settled.waited_s:.1f} s: {listed(settled)}."),
+        second=second,
+        both="Nothing was in the program's way any more, yet nothing moved.",
+        why="A consumer must come back to work after every fault: join its group, take up its "
+        "partitions, deal with every record, and commit what it has dealt with.",
+        rows=tuple(x.n for x in (gone, settled) if x),
+        places=(waiting,) if waiting else (),
+    )
+
+
+def claim(run: Run, waiting: Place | None) -> str:
+    """The accusation: no effects at all, some missing, or only the position behind."""
+    if not run.effects and run.first_sent:
+        return "The program never had any effect."
+    if run.missing:
+        return f"The program stopped making progress at {waiting}."
+    return "Every event has its effect, but the committed position stays behind."
+
+
+def listed(settled: Settled) -> str:
+    """What was unmet, as one phrase."""
+    return "; ".join(settled.unmet) or "no quiet"
+
+
+def first_waiting(run: Run) -> Place | None:
+    """The first record without its effect, else the first that is not committed."""
+    for _, id in run.missing:
+        return run.places[id][0]
+    assert run.settled is not None
+    for topic, partition, behind in run.settled.behind:
+        records = run.records.get((topic, partition), [])
+        if behind and len(records) >= behind:
+            return Place(topic, partition, records[-behind].offset)
+    return None
+
+
+def last_end(run: Run) -> Process | None:
+    """The last time the program ended by itself, if it is gone for good."""
+    ends = [p for p in run.history.of(Process) if p.what in ("exited", "abandoned")]
+    return ends[-1] if ends and ends[-1].what == "abandoned" else None
+
+
+def ended(process: Process) -> str:
+    """How the program ended, with its last words."""
+    how = process.reason or "it ended too often"
+    words = f' Its last output: "{process.output[-1]}"' if process.output else ""
+    return f"{process.instance} was not started again: {how}.{words}"
