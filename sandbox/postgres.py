@@ -121,10 +121,6 @@ class Cluster:
         self._check_socket_path()
         make_folder(self.folder)
         async with exclusive(self.folder / "lock"):
-            if self._reboot_spoiled():
-                shutil.rmtree(self.data)
-            if not self.data.exists():
-                await self._init()
             if not await self.alive():
                 await self._start()
         await drop_abandoned(self)
@@ -198,6 +194,10 @@ class Cluster:
     async def _start(self) -> None:
         if await self._comes_up_by_itself():
             return
+        if self._reboot_spoiled():
+            shutil.rmtree(self.data)
+        if not self.data.exists():
+            await self._init()
         for _ in range(ATTEMPTS - 1):
             with contextlib.suppress(SandboxError):
                 await self._start_once()
