@@ -1,0 +1,199 @@
+"""Facts about records and offsets: produced, fetched, committed."""
+
+from collections import defaultdict
+from typing import Any
+
+from sandbox.gateway.codec import Body
+from sandbox.gateway.errors import ErrorCode, error_name
+from sandbox.gateway.faults import Record
+from sandbox.gateway.observer import Observer
+from sandbox.gateway.policy import Policy
+from sandbox.gateway.records import batches, data_ranges
+from sandbox.gateway.topics import TopicNames
+
+ACCEPTED, REJECTED, UNKNOWN = "accepted", "rejected", "unknown"
+
+
+class ProduceObserver(Observer):
+    """`produced` facts. The note is [(topic, partition, number of records)]."""
+
+    settles = True
+
+    def __init__(self, record: Record, names: TopicNames) -> None:
+        self._record = record
+        self._names = names
+
+    def forwarded(self, instance: str, body: Body) -> list[tuple[str, int, int]]:
+        return [
+            (topic["Name"], part["Index"], sum(b.records for b in batches(part["Records"])))
+            for topic in body["TopicData"]
+            for part in topic["PartitionData"]
+        ]
+
+    async def answered(self, instance: str, note: Any, body: Body) -> None:
+        self._names.fill(body["Responses"])
+        answers = {
+            (topic["Name"], part["Index"]): part
+            for topic in body["Responses"]
+            for part in topic["PartitionResponses"]
+        }
+        for topic, partition, count in note:
+            part = answers[topic, partition]
+            accepted = part["ErrorCode"] == ErrorCode.NONE
+            base_offset = part["BaseOffset"] if accepted else None
+            outcome = ACCEPTED if accepted else REJECTED
+            self._produced(instance, topic, partition, count, base_offset, outcome)
+
+    def lost(self, instance: str, note: Any) -> None:
+        for topic, partition, count in note:
+            self._produced(instance, topic, partition, count, None, UNKNOWN)
+
+    def _produced(
+        self,
+        instance: str,
+        topic: str,
+        partition: int,
+        count: int,
+        base_offset: int | None,
+        outcome: str,
+    ) -> None:
+        fields = {
+            "instance": instance,
+            "topic": topic,
+            "partition": partition,
+            "base_offset": base_offset,
+            "count": count,
+            "outcome": outcome,
+        }
+        self._record("produced", fields)
+
+
+class CommitObserver(Observer):
+    """`commit` facts. The note is [(group, topic, partition, offset)]."""
+
+    settles = True
+
+    def __init__(self, api: str, record: Record, names: TopicNames) -> None:
+        self._api = api
+        self._record = record
+        self._names = names
+
+    def forwarded(self, instance: str, body: Body) -> list[tuple[str, str, int, int]]:
+        return [
+            (body["GroupId"], topic["Name"], part["PartitionIndex"], part["CommittedOffset"])
+            for topic in body["Topics"]
+            for part in topic["Partitions"]
+        ]
+
+    async def answered(self, instance: str, note: Any, body: Body) -> None:
+        self._names.fill(body["Topics"])
+        codes = {
+            (topic["Name"], part["PartitionIndex"]): part["ErrorCode"]
+            for topic in body["Topics"]
+            for part in topic["Partitions"]
+        }
+        for each in note:
+            code = codes[each[1], each[2]]
+            outcome = ACCEPTED if code == ErrorCode.NONE else REJECTED
+            self._commit(instance, each, outcome, error_name(code))
+
+    def lost(self, instance: str, note: Any) -> None:
+        for each in note:
+            self._commit(instance, each, UNKNOWN, None)
+
+    def _commit(
+        self, instance: str, what: tuple[str, str, int, int], outcome: str, error: str | None
+    ) -> None:
+        group, topic, partition, offset = what
+        fields = {
+            "instance": instance,
+            "group": group,
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
+            "outcome": outcome,
+            "error": error,
+            "api": self._api,
+        }
+        self._record("commit", fields)
+
+
+Positions = dict[tuple[str, int], int]
+
+
+class FetchObserver(Observer):
+    """`fetched` facts. The note is where the program reads on: {(topic, partition): offset}.
+
+    A batch is sent whole even when the program asks for its middle, so positions are needed to know
+    what the program was really handed. In a fetch session (KIP-227) a request names only what
+    changed; the rest is remembered here.
+    """
+
+    _MOST_SESSIONS = 64  # of one instance; an older one is forgotten, its positions count as 0
+
+    def __init__(self, record: Record, names: TopicNames) -> None:
+        self._record = record
+        self._names = names
+        self._sessions: defaultdict[str, dict[int, Positions]] = defaultdict(dict)
+
+    def forwarded(self, instance: str, body: Body) -> Positions:
+        positions: Positions = {}
+        if body.get("SessionEpoch", -1) > 0:
+            positions = dict(self._sessions[instance].get(body["SessionId"], {}))
+        self._names.fill(body.get("ForgottenTopicsData", ()), "Topic")
+        for topic in body.get("ForgottenTopicsData", ()):
+            for partition in topic["Partitions"]:
+                positions.pop((topic["Topic"], partition), None)
+        for topic in body["Topics"]:
+            for part in topic["Partitions"]:
+                positions[topic["Topic"], part["Partition"]] = part["FetchOffset"]
+        return positions
+
+    async def answered(self, instance: str, note: Any, body: Body) -> None:
+        self._names.fill(body["Responses"], "Topic")
+        if session := body.get("SessionId", 0):
+            sessions = self._sessions[instance]
+            sessions.pop(session, None)
+            sessions[session] = note
+            if len(sessions) > self._MOST_SESSIONS:
+                del sessions[next(iter(sessions))]
+
+    def delivered(self, instance: str, note: Any, body: Body) -> None:
+        for topic in body["Responses"]:
+            for part in topic["Partitions"]:
+                start = note.get((topic["Topic"], part["PartitionIndex"]), 0)
+                for first, last in data_ranges(part["Records"], start):
+                    fields = {
+                        "instance": instance,
+                        "topic": topic["Topic"],
+                        "partition": part["PartitionIndex"],
+                        "first": first,
+                        "last": last,
+                    }
+                    self._record("fetched", fields)
+
+
+class MetadataObserver(Observer):
+    """Hides topics that the program may not know of. The note is the set of names asked for."""
+
+    def __init__(self, policy: Policy, names: TopicNames) -> None:
+        self._policy = policy
+        self._names = names
+
+    def forwarded(self, instance: str, body: Body) -> set[str]:
+        return {topic["Name"] for topic in body["Topics"] or ()}
+
+    async def answered(self, instance: str, note: Any, body: Body) -> None:
+        self._names.learn(body["Topics"])
+
+    def rewrites(self, note: Any, body: Body) -> bool:
+        shown = [
+            t for t in body["Topics"] if t["Name"] is None or t["Name"] in self._policy.visible
+        ]
+        hidden = [t["Name"] for t in body["Topics"] if t not in shown]
+        body["Topics"] = shown + [_hidden_topic(name) for name in hidden if name in note]
+        return bool(hidden)
+
+
+def _hidden_topic(name: str) -> Body:
+    return {"Name": name, "ErrorCode": ErrorCode.TOPIC_AUTHORIZATION_FAILED}

@@ -1,0 +1,125 @@
+"""A request on its way through the gateway, read and judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.gateway.codec import Body, Codec
+from sandbox.gateway.faults import Fault, Faults
+from sandbox.gateway.limits import Limits
+from sandbox.gateway.observer import Observer
+from sandbox.gateway.policy import Policy, refusal, topic_rows, topics_of
+from sandbox.gateway.replies import can_answer, error_body
+from sandbox.gateway.topics import TopicNames
+
+
+class CutOff(Exception):
+    """The connection must end; says why."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and what is to become of its response.
+
+    observer: sees the response; None when nobody needs to read it.
+    faults: those that chose this request.
+    reply: our own response, in the broker's place.
+    """
+
+    api: str
+    version: int
+    correlation_id: int
+    body: Body
+    observer: Observer | None
+    faults: list[Fault] = field(default_factory=list)
+    note: Any = None
+    reply: bytes | None = None
+    answered: bool = False
+
+    @property
+    def expects_response(self) -> bool:
+        """Whether the broker answers at all: not to a producer that wants no acknowledgement."""
+        return not (self.api == "Produce" and self.body["Acks"] == 0)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the broker's answer would still tell what it did."""
+        return self.observer is not None and self.observer.settles and not self.answered
+
+    def __str__(self) -> str:
+        """The request in few words: "OffsetCommit payments-1@42"."""
+        places = [
+            _place(topic, partition)
+            for topic in topic_rows(self.api, self.body)
+            for partition in topic.get("Partitions") or topic.get("PartitionData") or ()
+        ]
+        return " ".join([self.api, *places[:3], *(["..."] if len(places) > 3 else [])])
+
+
+def _place(topic: Body, partition: Any) -> str:
+    name = topic.get("Name", topic.get("Topic"))
+    if isinstance(partition, int):
+        return f"{name}-{partition}"
+    index = next(partition[k] for k in ("PartitionIndex", "Partition", "Index") if k in partition)
+    offset = partition.get("CommittedOffset")
+    return f"{name}-{index}" + ("" if offset is None else f"@{offset}")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Reads requests for all connections of a gateway."""
+
+    codec: Codec
+    policy: Policy
+    limits: Limits
+    faults: Faults
+    names: TopicNames
+    observers: dict[str, Observer]
+    refused: Callable[[str, str, str], None]  # instance, API, why
+
+    def open(self, instance: str, frame: memoryview) -> Exchange:
+        """Read a request frame (without its length), and answer it if it is forbidden.
+
+        Raises Malformed, and CutOff for what cannot be answered.
+        """
+        header = self.codec.request_header(frame)
+        api = self.codec.api_names.get(header.api_key)
+        if api is None:
+            raise self._cut_off(instance, f"API key {header.api_key}", "unknown to Kafka")
+        if api == "ApiVersions":  # its unknown versions have a legal answer, which the broker knows
+            return Exchange(api, header.version, header.correlation_id, {}, None)
+        if not self.codec.supports(api, header.version):
+            raise self._cut_off(instance, api, f"version {header.version} is unknown to Kafka")
+        if api != "Produce" and len(frame) > self.limits.request_bytes:
+            raise self._cut_off(instance, api, f"a request of {len(frame)} bytes")
+        body = self.codec.decode_request(api, header.version, frame, header.body_at)
+        self.names.fill(topic_rows(api, body), "Topic" if api == "Fetch" else "Name")
+        observer = self.observers.get(api)
+        exchange = Exchange(api, header.version, header.correlation_id, body, observer)
+        self._judge(instance, exchange)
+        return exchange
+
+    def answer(self, exchange: Exchange, error: str) -> None:
+        """Let the exchange be answered with an error. Raises CutOff when no such answer exists."""
+        if not exchange.expects_response or not can_answer(exchange.api):
+            raise CutOff(f"{exchange.api} refused")  # a broker, too, can only hang up here
+        body = error_body(exchange.api, exchange.body, error)
+        exchange.reply = self.codec.encode_response(
+            exchange.api, exchange.version, exchange.correlation_id, body
+        )
+
+    def _judge(self, instance: str, exchange: Exchange) -> None:
+        """Answer what the policy forbids; let faults choose among the rest."""
+        refused = refusal(self.policy, exchange.api, exchange.body)
+        if refused is not None:
+            self.refused(instance, exchange.api, refused.why)
+            self.answer(exchange, refused.error)
+            return
+        armed = self.faults.armed(exchange.api)
+        if armed:
+            topics = topics_of(exchange.api, exchange.body)
+            exchange.faults = [f for f in armed if f.chooses(instance, exchange.body, topics)]
+
+    def _cut_off(self, instance: str, api: str, why: str) -> CutOff:
+        self.refused(instance, api, why)
+        return CutOff(f"{api}: {why}")

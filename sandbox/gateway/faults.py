@@ -1,0 +1,247 @@
+"""Faults: what to do to the n-th request that matches.
+
+A fault acts on one of two moments. Before the broker sees the request: `hold`, `delay`, `error`,
+`drop_request`, `cut`. After the broker has answered: `hold_response`, `drop_response`,
+`cut_response`. Kafka answers the requests of a connection in their order, so whatever stops one
+message stops those behind it on the same connection, and a lost message leaves the connection
+silent: the client must run into its own timeout. `cut` and `cut_response` close it instead, which
+the client sees at once.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from sandbox.gateway.codec import Body
+from sandbox.gateway.errors import LEGAL_ERRORS
+
+Where = Callable[[Body], bool]
+Record = Callable[[str, dict[str, Any]], None]
+
+
+class Fate(Enum):
+    """What becomes of a message that a fault has acted on."""
+
+    FORWARD = "forward"
+    LOSE = "lose"
+    CUT = "cut"
+    ANSWER = "answer"  # with the fault's error
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a request must be for a fault to count it."""
+
+    apis: tuple[str, ...]
+    instance: str | None
+    topic: str | None
+    where: Where | None
+
+    @property
+    def needs_body(self) -> bool:
+        return self.topic is not None or self.where is not None
+
+    def accepts(self, instance: str, body: Body, topics: Iterable[str | None]) -> bool:
+        return (
+            self.instance in (None, instance)
+            and (self.topic is None or self.topic in topics)
+            and (self.where is None or self.where(body))
+        )
+
+    def __str__(self) -> str:
+        return "/".join(self.apis) + (f" of {self.topic}" if self.topic else "")
+
+
+class Fault:
+    """An armed fault.
+
+    id: "f1", "f2"... as in the history.
+    matched: how many requests matched so far; applied: on how many of them it has acted.
+    """
+
+    def __init__(
+        self, id: str, match: Match, action: str, chosen: range, record: Record, fate: Fate
+    ) -> None:
+        self.id = id
+        self.match = match
+        self.action = action
+        self.matched = 0
+        self.applied = 0
+        self._chosen = chosen  # which matches to act on, counted from 1
+        self._record = record
+        self._fate = fate
+        self._ended = False
+        self._held: list[asyncio.Future[Fate]] = []
+        self._was_applied = asyncio.Event()
+        self._note("armed")
+
+    @property
+    def held(self) -> bool:
+        """Whether a message is being held right now."""
+        return bool(self._held)
+
+    @property
+    def on_response(self) -> bool:
+        return self.action.endswith("response")
+
+    @property
+    def error(self) -> str:
+        """The name of the error it answers with."""
+        return self.action.removeprefix("error ")
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further request can be chosen."""
+        return self._ended or self.matched >= self._chosen.stop - 1
+
+    async def wait_applied(self) -> None:
+        """Return once the fault has acted on a message: it is held, lost, late or answered."""
+        await self._was_applied.wait()
+
+    def release(self) -> None:
+        """Let what is held go on its way; the fault is over."""
+        self._end("released", Fate.FORWARD)
+
+    def drop(self) -> None:
+        """Lose what is held; the fault is over."""
+        self._end("dropped", Fate.LOSE)
+
+    def cancel(self) -> None:
+        """Disarm the fault; what is held goes on its way."""
+        self._end("cancelled", Fate.FORWARD)
+
+    def chooses(self, instance: str, body: Body, topics: Iterable[str | None]) -> bool:
+        """Count a request if it matches; return whether this fault is to act on it."""
+        if self.spent or not self.match.accepts(instance, body, topics):
+            return False
+        self.matched += 1
+        if self.matched in self._chosen:
+            return True
+        self._note("matched", instance)
+        return False
+
+    async def act(self, instance: str, what: str) -> Fate:
+        """Act on a chosen message, described by `what`; return its fate once that is known."""
+        if self._ended:
+            return Fate.FORWARD
+        self.applied += 1
+        self._note("applied", instance, what)
+        self._was_applied.set()
+        if self.action in ("hold", "hold_response"):
+            return await self._hold()
+        if self.action.startswith("delay"):
+            await asyncio.sleep(float(self.action.split()[1]))
+        return self._fate
+
+    async def _hold(self) -> Fate:
+        gate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
+        self._held.append(gate)
+        try:
+            return await gate
+        finally:
+            if gate in self._held:
+                self._held.remove(gate)
+
+    def _end(self, what: str, fate: Fate) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._note(what)
+        held, self._held = self._held, []
+        for gate in held:
+            if not gate.done():
+                gate.set_result(fate)
+
+    def _note(self, what: str, instance: str | None = None, target: str | None = None) -> None:
+        fields = {
+            "fault": self.id,
+            "what": what,
+            "action": self.action,
+            "target": target or str(self.match),
+            "instance": instance or self.match.instance,
+        }
+        self._record("fault", fields)
+
+
+class FaultBuilder:
+    """A match that waits for its action. Each method arms the fault and returns it."""
+
+    def __init__(self, faults: "Faults", match: Match, chosen: range) -> None:
+        self._faults = faults
+        self._match = match
+        self._chosen = chosen
+
+    def hold(self) -> Fault:
+        """Keep the request from the broker until `release` or `drop`."""
+        return self._arm("hold")
+
+    def hold_response(self) -> Fault:
+        """Let the broker do it, and keep its answer from the program."""
+        return self._arm("hold_response")
+
+    def drop_request(self) -> Fault:
+        """The request never reaches the broker, and its connection falls silent."""
+        return self._arm("drop_request", Fate.LOSE)
+
+    def drop_response(self) -> Fault:
+        """The broker does it; its answer is lost, and the connection falls silent."""
+        return self._arm("drop_response", Fate.LOSE)
+
+    def cut(self) -> Fault:
+        """Close the connection before the broker sees the request."""
+        return self._arm("cut", Fate.CUT)
+
+    def cut_response(self) -> Fault:
+        """Close the connection when the broker has done it, before the program hears of it."""
+        return self._arm("cut_response", Fate.CUT)
+
+    def delay(self, seconds: float) -> Fault:
+        """Let the request wait before it goes to the broker."""
+        return self._arm(f"delay {seconds}")
+
+    def error(self, name: str) -> Fault:
+        """Answer in the broker's place, which never sees the request.
+
+        Raises ValueError for an error that Kafka does not answer to this API.
+        """
+        for api in self._match.apis:
+            if name not in LEGAL_ERRORS.get(api, ()):
+                known = ", ".join(sorted(LEGAL_ERRORS.get(api, ()))) or "none that we can answer"
+                raise ValueError(f"{name} is no legal error of {api}; legal: {known}")
+        return self._arm(f"error {name}", Fate.ANSWER)
+
+    def _arm(self, action: str, fate: Fate = Fate.FORWARD) -> Fault:
+        return self._faults.arm(self._match, action, self._chosen, fate)
+
+
+class Faults:
+    """The armed faults of a gateway."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._numbers = itertools.count(1)
+        self._armed: dict[str, list[Fault]] = {}
+
+    def build(self, match: Match, nth: int, times: int | None) -> FaultBuilder:
+        """Return the builder of a fault that acts on `times` matches (None: all) from `nth` on."""
+        if nth < 1 or (times is not None and times < 1):
+            raise ValueError("nth and times count from 1")
+        last = nth + times if times is not None else 1 << 60
+        return FaultBuilder(self, match, range(nth, last))
+
+    def arm(self, match: Match, action: str, chosen: range, fate: Fate) -> Fault:
+        fault = Fault(f"f{next(self._numbers)}", match, action, chosen, self._record, fate)
+        for api in match.apis:
+            self._armed.setdefault(api, []).append(fault)
+        return fault
+
+    def armed(self, api: str) -> list[Fault]:
+        """Return the faults that may still choose a request of this API."""
+        faults = self._armed.get(api)
+        if not faults:
+            return []
+        self._armed[api] = [fault for fault in faults if not fault.spent]
+        return self._armed[api]

@@ -1,0 +1,205 @@
+"""One Kafka connection of a program: requests one way, responses the other, faults in between."""
+
+import asyncio
+from collections import deque
+
+from sandbox.gateway.exchange import CutOff, Exchange, Intake
+from sandbox.gateway.faults import Fate
+from sandbox.gateway.frames import CLOSED, PREFIX, FrameTooLarge, read_frame
+from sandbox.gateway.wire import Malformed
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class KafkaConnection:
+    """Carries one connection until either side ends it, a fault cuts it, or `end` is called.
+
+    Kafka answers the requests of a connection in their order, and clients rely on it. So `_pending`
+    is the order in which responses leave, and our own replies wait in it for their turn.
+    """
+
+    def __init__(self, intake: Intake, instance: str, program: Streams, broker: Streams) -> None:
+        self._intake = intake
+        self._instance = instance
+        self._from_program, self._to_program = program
+        self._from_broker, self._to_broker = broker
+        self._pending: deque[Exchange] = deque()
+        self._slots = asyncio.Semaphore(intake.limits.requests_in_flight)
+        self._silent = False  # the program hears nothing more, and no more of it is heard
+        self._answer_seen = asyncio.Event()
+        self._requests: asyncio.Task[str] | None = None
+
+    async def run(self) -> str:
+        """Carry the connection to its end; return how it ended."""
+        requests = self._requests = asyncio.create_task(self._carry_requests())
+        responses = asyncio.create_task(self._carry_responses())
+        try:
+            await asyncio.wait((requests, responses), return_when=asyncio.FIRST_COMPLETED)
+            if requests.done() and not responses.done():
+                await self._settle(responses)
+            ends = [task.result() for task in (requests, responses) if _has_ended(task)]
+            return ends[0] if ends else "by the gateway"
+        finally:
+            requests.cancel()
+            responses.cancel()
+            self._to_program.close()
+            self._to_broker.close()
+            self._lose_pending()
+
+    def end(self) -> None:
+        """Close the connection towards the program; `run` returns when the rest is settled."""
+        if self._requests is not None:
+            self._requests.cancel()
+
+    async def _carry_requests(self) -> str:
+        """Returns why no more requests come."""
+        try:
+            while True:
+                frame = await read_frame(self._from_program, self._intake.limits.produce_bytes)
+                if not self._silent:
+                    await self._carry_request(frame)
+        except CLOSED:
+            return "by the program"
+        except FrameTooLarge as error:
+            self._intake.refused(self._instance, "frame", str(error))
+            return str(error)
+        except Malformed as error:
+            self._intake.refused(self._instance, "malformed request", str(error))
+            return str(error)
+        except CutOff as error:
+            return str(error)
+
+    async def _carry_request(self, frame: bytes) -> None:
+        exchange = self._intake.open(self._instance, memoryview(frame)[PREFIX:])
+        if not await self._passes_faults(exchange):
+            return
+        await self._slots.acquire()
+        if exchange.reply is not None:
+            self._pending.append(exchange)
+            self._send_replies()
+            await self._to_program.drain()
+            return
+        self._forward(exchange, frame)
+        try:
+            await self._to_broker.drain()
+        except ConnectionError as error:
+            raise CutOff("by the broker") from error
+
+    async def _passes_faults(self, exchange: Exchange) -> bool:
+        """Apply the faults that act before the broker; return whether the request goes on."""
+        for fault in exchange.faults:
+            if fault.on_response:
+                continue
+            fate = await fault.act(self._instance, str(exchange))
+            if fate is Fate.CUT:
+                raise CutOff("cut by the grader")
+            if fate is Fate.LOSE:
+                self._silent = True
+            if fate is Fate.ANSWER:
+                self._intake.answer(exchange, fault.error)
+                break
+        return not self._silent  # which may have come about while a fault held the request
+
+    def _forward(self, exchange: Exchange, frame: bytes) -> None:
+        if exchange.observer is not None:
+            exchange.note = exchange.observer.forwarded(self._instance, exchange.body)
+        self._to_broker.write(frame)
+        if exchange.expects_response:
+            self._pending.append(exchange)
+            return
+        self._slots.release()
+        if exchange.observer is not None:
+            exchange.observer.lost(self._instance, exchange.note)
+
+    async def _carry_responses(self) -> str:
+        """Returns why no more responses come."""
+        try:
+            while True:
+                frame = await read_frame(self._from_broker, self._intake.limits.response_bytes)
+                await self._carry_response(frame)
+        except CLOSED:
+            return "by the broker"
+        except CutOff as error:
+            return str(error)
+
+    async def _carry_response(self, frame: bytes) -> None:
+        exchange = self._next_pending(frame)
+        body = None
+        if exchange.observer is not None:
+            codec, observer = self._intake.codec, exchange.observer
+            body = codec.decode_response(exchange.api, exchange.version, memoryview(frame)[PREFIX:])
+            await observer.answered(self._instance, exchange.note, body)
+            exchange.answered = True
+            self._answer_seen.set()
+            if observer.rewrites(exchange.note, body):
+                frame = codec.encode_response(
+                    exchange.api, exchange.version, exchange.correlation_id, body
+                )
+        await self._apply_response_faults(exchange)
+        if not self._silent:
+            if exchange.observer is not None and body is not None:
+                exchange.observer.delivered(self._instance, exchange.note, body)
+            self._to_program.write(frame)
+        self._done()
+        self._send_replies()
+        await self._drain_program()
+
+    def _next_pending(self, frame: bytes) -> Exchange:
+        correlation_id = int.from_bytes(frame[PREFIX : PREFIX + 4], signed=True)
+        if not self._pending or self._pending[0].correlation_id != correlation_id:
+            raise RuntimeError(f"the broker answered request {correlation_id} out of turn")
+        return self._pending[0]
+
+    async def _apply_response_faults(self, exchange: Exchange) -> None:
+        for fault in exchange.faults:
+            if not fault.on_response:
+                continue
+            fate = await fault.act(self._instance, str(exchange))
+            if fate is Fate.CUT:
+                raise CutOff("cut by the grader")
+            if fate is Fate.LOSE:
+                self._silent = True
+
+    def _send_replies(self) -> None:
+        """Send our own replies whose turn it is."""
+        while self._pending and (reply := self._pending[0].reply) is not None:
+            if not self._silent:
+                self._to_program.write(reply)
+            self._done()
+
+    def _done(self) -> None:
+        self._pending.popleft()
+        self._slots.release()
+
+    async def _drain_program(self) -> None:
+        """Wait until the program takes what we sent; a dead one needs nothing more."""
+        try:
+            await self._to_program.drain()
+        except ConnectionError:
+            self._silent = True
+
+    async def _settle(self, responses: asyncio.Task[str]) -> None:
+        """The program is gone: see for a while what the broker did with its last requests."""
+        self._silent = True
+        self._to_program.close()
+        deadline = asyncio.get_running_loop().time() + self._intake.limits.settle_seconds
+        while any(exchange.unsettled for exchange in self._pending) and not responses.done():
+            self._answer_seen.clear()
+            answer = asyncio.create_task(self._answer_seen.wait())
+            left = deadline - asyncio.get_running_loop().time()
+            done, _ = await asyncio.wait(
+                (responses, answer), timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+            answer.cancel()
+            if not done:
+                return
+
+    def _lose_pending(self) -> None:
+        """Tell observers which answers will never come."""
+        for exchange in self._pending:
+            if exchange.observer is not None and not exchange.answered and exchange.reply is None:
+                exchange.observer.lost(self._instance, exchange.note)
+
+
+def _has_ended(task: asyncio.Task[str]) -> bool:
+    return task.done() and not task.cancelled()

@@ -1,0 +1,37 @@
+"""What passing requests and responses mean, as facts of the history.
+
+An observer belongs to one API. It sees a request as it goes to the broker and returns a note; with
+that note it sees the broker's answer (`answered`), and again when the answer is about to be handed
+to the program (`delivered`), which an answer to a dead program never is. When the connection ends
+before the answer, it sees the note alone (`lost`).
+"""
+
+from typing import Any
+
+from sandbox.gateway.codec import Body
+
+
+class Observer:
+    """Sees nothing; the ground of all others.
+
+    settles: whether its answers tell what the broker did, so that they are worth waiting for when
+        the program is gone.
+    """
+
+    settles = False
+
+    def forwarded(self, instance: str, body: Body) -> Any:
+        """See a request on its way to the broker; return what to remember of it."""
+
+    async def answered(self, instance: str, note: Any, body: Body) -> None:
+        """See the broker's answer. May change `body`: see `rewrites`."""
+
+    def delivered(self, instance: str, note: Any, body: Body) -> None:
+        """See an answer on its way to the program."""
+
+    def lost(self, instance: str, note: Any) -> None:
+        """See that no answer will come."""
+
+    def rewrites(self, note: Any, body: Body) -> bool:
+        """Take from the answer what the program may not see; return whether that changed it."""
+        return False

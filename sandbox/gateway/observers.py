@@ -1,0 +1,37 @@
+"""Which observer sees which API."""
+
+from sandbox.gateway.codec import Codec
+from sandbox.gateway.data_observers import (
+    CommitObserver,
+    FetchObserver,
+    MetadataObserver,
+    ProduceObserver,
+)
+from sandbox.gateway.faults import Record
+from sandbox.gateway.group_observers import (
+    ConsumerHeartbeatObserver,
+    JoinGroupObserver,
+    LeaveGroupObserver,
+    SyncGroupObserver,
+)
+from sandbox.gateway.members import Members
+from sandbox.gateway.observer import Observer
+from sandbox.gateway.policy import Policy
+from sandbox.gateway.topics import TopicNames
+
+
+def make_observers(
+    record: Record, codec: Codec, policy: Policy, members: Members, names: TopicNames
+) -> dict[str, Observer]:
+    """Return the observer of each API that has one."""
+    return {
+        "Produce": ProduceObserver(record, names),
+        "Fetch": FetchObserver(record, names),
+        "Metadata": MetadataObserver(policy, names),
+        "OffsetCommit": CommitObserver("OffsetCommit", record, names),
+        "TxnOffsetCommit": CommitObserver("TxnOffsetCommit", record, names),
+        "JoinGroup": JoinGroupObserver(record, members),
+        "SyncGroup": SyncGroupObserver(record, members, codec),
+        "LeaveGroup": LeaveGroupObserver(record, members),
+        "ConsumerGroupHeartbeat": ConsumerHeartbeatObserver(record, members, names),
+    }
