@@ -11,17 +11,17 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.lexers.special import TextLexer
 from pygments.util import ClassNotFound
 
+from graders.verdicts import ORDER, Verdict
 from webapp import frontend_build
 
 NOTHING = "\N{EN DASH}"
 
-# State is never colour alone: each verdict has a sign and a word.
-VERDICTS = {
-    "PASS": ("✓", "Passed"),
-    "FAIL": ("✗", "Failed"),
-    "INCONCLUSIVE": ("?", "Inconclusive"),
-    "WARN": ("!", "Warning"),
-    "HARNESS_ERROR": ("⚙", "Harness error"),
+WORDS = {
+    "PASS": "Passed",
+    "FAIL": "Failed",
+    "INCONCLUSIVE": "Inconclusive",
+    "WARN": "Warning",
+    "HARNESS_ERROR": "Harness error",
 }
 
 
@@ -33,9 +33,9 @@ def init_app(app: Flask) -> None:
         verdict_word=verdict_word,
         duration=duration,
         moment=moment,
-        short=short,
         code_lines=code_lines,
         percent=percent,
+        worst_first=worst_first,
     )
 
 
@@ -52,12 +52,17 @@ def bundle_version() -> str | None:
 
 def verdict_sign(verdict: str | None) -> str:
     """One character for a verdict; a dash while there is none."""
-    return VERDICTS[verdict][0] if verdict else NOTHING
+    return Verdict(verdict).sign if verdict else NOTHING
 
 
 def verdict_word(verdict: str | None) -> str:
     """A verdict in words."""
-    return VERDICTS[verdict][1] if verdict else "No verdict yet"
+    return WORDS[verdict] if verdict else "No verdict yet"
+
+
+def worst_first(checks: list[dict]) -> list[dict]:
+    """A report's checks with what needs reading on top, else in their own order."""
+    return sorted(checks, key=lambda check: ORDER.index(check["verdict"]))
 
 
 def duration(value: float | timedelta | None) -> str:
@@ -96,11 +101,6 @@ def moment(when: datetime | None, style: str = "full") -> Markup | str:
     return Markup('<time datetime="{}" data-moment="{}">{}</time>').format(
         when.isoformat(), style, utc.strftime(form)
     )
-
-
-def short(identifier: object) -> str:
-    """The first eight characters of an id, enough to tell two apart on one page."""
-    return str(identifier)[:8]
 
 
 def percent(share: float | None) -> str:

@@ -1,0 +1,126 @@
+"""The worker process: warm brokers, the programs' databases, and a queue to take runs from."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import procrastinate
+from graders.grade import grade
+
+from challenges import catalogue
+from graders.spec import Submission
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+from webapp.db import make_engine, make_sessions
+from webapp.grading.judge import Judge
+from webapp.grading.leases import Lease
+from webapp.grading.queue import QUEUE, TASK
+from webapp.runs.models import Kind
+
+STALLED_S = 30.0
+TIDY_EVERY_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class RealGrader:
+    """Grades on the brokers of a pool and the databases of a cluster."""
+
+    def __init__(self, pool: BrokerPool, databases: Cluster, histories: Path) -> None:
+        self._pool = pool
+        self._databases = databases
+        self._histories = histories
+
+    async def __call__(
+        self, lease: Lease, on_event: Callable[[dict[str, Any]], None], history: str
+    ) -> dict[str, Any]:
+        await self._databases.start()  # it may have been killed since
+        challenge = catalogue.load(lease.challenge)
+        visible = [scenario.name for scenario in challenge.scenarios if scenario.visible]
+        report = await grade(
+            challenge,
+            Submission(lease.files, lease.language),
+            seed=lease.seed,
+            scenarios=visible if lease.kind is Kind.RUN else None,
+            pool=self._pool,
+            databases=self._databases,
+            on_event=on_event,
+            history_dir=self._histories / history,
+        )
+        told = report.as_json()
+        told["timing"]["queue_s"] = lease.queued_s
+        return told
+
+
+async def work(database_url: str, histories: Path, concurrency: int = 1) -> None:
+    """Judge runs until SIGTERM or SIGINT; then hand back what is not finished and return.
+
+    Raises SandboxError when brokers or databases cannot be had.
+    """
+    databases = Cluster.programs()
+    await databases.start()
+    pool = BrokerPool(size=concurrency)
+    await pool.start()
+    engine = make_engine(database_url)
+    grader = RealGrader(pool, databases, histories)
+    judge = Judge(make_sessions(engine), grader, f"{socket.gethostname()}:{os.getpid()}")
+    try:
+        await run_until_stopped(judge, database_url, concurrency)
+    finally:
+        await pool.close()
+        engine.dispose()
+
+
+async def run_until_stopped(judge: Judge, database_url: str, concurrency: int) -> None:
+    """Take jobs and sweep, until a signal comes or one of the two breaks."""
+    app = queue_app(judge, database_url)
+    async with app.open_async():
+        tasks = [
+            asyncio.create_task(take_jobs(app, concurrency)),
+            asyncio.create_task(judge.sweep()),
+            asyncio.create_task(tidy(app)),
+        ]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, tasks[0].cancel)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for failure in ended:
+        if isinstance(failure, Exception):
+            raise failure
+
+
+def queue_app(judge: Judge, database_url: str) -> procrastinate.App:
+    """Procrastinate with the one task there is."""
+    connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=4)
+    app = procrastinate.App(connector=connector)
+    app.task(name=TASK, queue=QUEUE)(judge.judge)
+    return app
+
+
+async def take_jobs(app: procrastinate.App, concurrency: int) -> None:
+    """Run jobs until cancelled; those that run then are cancelled at once."""
+    await app.run_worker_async(
+        queues=[QUEUE],
+        concurrency=concurrency,
+        delete_jobs="always",
+        install_signal_handlers=False,
+        shutdown_graceful_timeout=0,
+    )
+
+
+async def tidy(app: procrastinate.App) -> None:
+    """Remove the jobs of dead workers. Nothing waits for it: the runs are the sweeper's."""
+    while True:
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
+            await app.job_manager.finish_job(
+                job, status=procrastinate.jobs.Status.FAILED, delete_job=True
+            )
+        await asyncio.sleep(TIDY_EVERY_S)
