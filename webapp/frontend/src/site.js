@@ -50,7 +50,7 @@ document.addEventListener("keydown", (event) => {
 
 // Opening a link to a folded part unfolds it, so that "#check-EFF-2" shows the proof.
 function unfoldTarget() {
-  const target = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
+  const target = byId(decodeURIComponent(location.hash.slice(1)));
   target?.closest("details")?.setAttribute("open", "");
   target?.scrollIntoView();
 }

@@ -42,12 +42,17 @@ export class Output {
     if (!known) byId("output-scenario").append(element("option", { value: name, textContent: title }));
   }
 
-  add(line) {
+  /** `text` may hold many lines of one scenario, instance and stream. */
+  add({ text, ...from }) {
+    for (const line of text.replace(/\n$/, "").split("\n")) this.#addLine({ ...from, text: line });
+    this.#redraw();
+  }
+
+  #addLine(line) {
     if (!byId("instances").querySelector(`[data-instance="${CSS.escape(line.instance)}"]`)) this.#addInstance(line.instance, line.instance);
     this.#lines.push(line);
     if (this.#matches(line)) this.#shown.push(line);
     if (this.#lines.length > KEPT_LINES) this.#forgetOldest();
-    this.#redraw();
   }
 
   showScenario(name) {

@@ -1,5 +1,6 @@
 // The Results tab: the scenarios fill in, the grader's story runs under each, then the checks.
 import { byId, element } from "../dom.js";
+import { isFinal } from "./stream.js";
 
 const SIGNS = { PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?", WARN: "!", HARNESS_ERROR: "⚙" };
 const WORDS = { PASS: "Passed", FAIL: "Failed", INCONCLUSIVE: "Inconclusive", WARN: "Warning", HARNESS_ERROR: "Harness error" };
@@ -17,12 +18,19 @@ export class Results {
     byId("no-results").hidden = true;
     byId("run-view").hidden = false;
     byId("report-link").hidden = true;
+    byId("stop").hidden = true;
     for (const id of ["progress", "scenarios", "checks", "run-state"]) byId(id).replaceChildren();
   }
 
-  state({ text, state }) {
-    byId("run-state").className = state === "done" ? "" : "waiting";
+  wait(text) {
+    byId("run-state").className = "waiting";
     byId("run-state").textContent = text;
+  }
+
+  state({ text, state }) {
+    this.wait(text);
+    byId("run-state").classList.toggle("waiting", !isFinal(state));
+    byId("stop").hidden = isFinal(state);
   }
 
   scenario({ name, title, state, verdict }) {

@@ -5,11 +5,13 @@ import { openStream } from "./stream.js";
 export class Runs {
   #stop = () => {};
   #list;
+  #shown;
 
   constructor({ urls, csrf, runs, autosave, output, results, onStart }) {
     Object.assign(this, { urls, csrf, autosave, output, results, onStart });
     this.#list = runs;
     byId("run-choice").addEventListener("change", (event) => this.show(this.#list[event.target.selectedIndex]));
+    byId("stop").addEventListener("click", () => this.#post(this.#shown.cancel, {}));
     if (runs.length) this.show(runs[0]);
   }
 
@@ -18,48 +20,54 @@ export class Runs {
   }
 
   async submit() {
-    if (!byId("confirm-submit").open && (await ask(byId("confirm-submit"))) && (await this.#start("submit"))) location.reload();
+    if (await ask(byId("confirm-submit"))) await this.#start("submit");
   }
 
   show(run) {
     this.#stop();
-    this.#listRuns(run);
-    const begin = () => {
-      this.results.clear();
-      this.output.clear();
-    };
-    begin();
-    this.results.state({ state: "queued", text: "Asking for the run's events." });
+    this.#shown = run;
+    this.#listRuns();
+    this.#begin("Asking for the run's events.");
     this.#stop = openStream(run.events, {
       connection: (up) => this.#connected(up),
-      resync: begin,
+      resync: ({ message }) => this.#begin(message),
       output: (line) => this.output.add(line),
       story: (line) => this.results.story(line),
       scenario: (scenario) => {
         this.output.nameScenario(scenario.name, scenario.title ?? scenario.name.replaceAll("_", " "));
         this.results.scenario(scenario);
       },
-      state: (state) => this.#stateChanged(run, state),
-      report: () => this.results.report(run.report),
+      state: (state) => {
+        this.results.state(state);
+        if (state.state === "done") this.results.report(run.report);
+      },
     });
+  }
+
+  #begin(text) {
+    this.results.clear();
+    this.output.clear();
+    this.results.wait(text);
   }
 
   async #start(kind) {
     this.#buttons(false);
     try {
-      if (!(await this.autosave.save())) return toast("Not started: your text is not saved yet.", "error");
-      const answer = await this.#post({ kind, revision: this.autosave.revision });
+      if (!(await this.autosave.save())) {
+        toast("Not started: your text is not saved yet.", "error");
+        return;
+      }
+      const answer = await this.#post(this.urls.runs, { kind, revision: this.autosave.revision });
       if (answer) this.#started(answer);
-      return Boolean(answer);
     } finally {
       this.#buttons(true);
     }
   }
 
-  async #post(body) {
+  async #post(url, body) {
     const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": this.csrf };
     try {
-      const response = await fetch(this.urls.runs, { method: "POST", headers, body: JSON.stringify(body) });
+      const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
       const answer = await response.json();
       if (response.ok) return answer;
       toast([answer.message, answer.advice].filter(Boolean).join(" "), "error");
@@ -69,15 +77,11 @@ export class Runs {
     return null;
   }
 
-  #started({ run, events_url, report_url }) {
-    this.#list.unshift({ id: run.id, kind: run.kind, createdAt: run.created_at, events: events_url, report: report_url });
+  #started({ run, events_url, report_url, cancel_url }) {
+    const { id, number, kind, created_at } = run;
+    this.#list.unshift({ id, number, kind, createdAt: created_at, events: events_url, report: report_url, cancel: cancel_url });
     this.show(this.#list[0]);
     this.onStart();
-  }
-
-  #stateChanged(run, state) {
-    this.results.state(state);
-    byId("pane-output").dataset.running = String(state.state === "running");
   }
 
   #connected(up) {
@@ -87,13 +91,13 @@ export class Runs {
     byId("notices").append(element("div", { className: "notice notice--warning", dataset: { connection: "" } }, element("p", { textContent: text })));
   }
 
-  #listRuns(shown) {
-    const label = (run, index) => {
-      const when = new Date(run.createdAt).toLocaleTimeString([], { timeStyle: "short" });
-      return `${run.kind === "submit" ? "Submission" : `Run ${this.#list.length - index}`}, ${when}`;
+  #listRuns() {
+    const label = ({ kind, number, createdAt }) => {
+      const when = new Date(createdAt).toLocaleTimeString([], { timeStyle: "short" });
+      return `${kind === "submit" ? "Submission" : "Run"} ${number}, ${when}`;
     };
     byId("run-choice").replaceChildren(
-      ...this.#list.map((run, index) => element("option", { textContent: label(run, index), selected: run === shown })));
+      ...this.#list.map((run) => element("option", { textContent: label(run), selected: run === this.#shown })));
   }
 
   #buttons(enabled) {
