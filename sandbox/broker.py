@@ -38,20 +38,21 @@ JVM_FLAGS = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Xlog:disable",
     "-Djava.awt.headless=true",
+    "--sun-misc-unsafe-memory-access=allow",  # else Java warns of a call that Kafka makes
 )
 
 # Errors only, and few of them: a hostile client must not fill the disk with our log.
 LOG4J = """\
 status=OFF
-filter.burst.type=BurstFilter
-filter.burst.level=FATAL
-filter.burst.rate=5
-filter.burst.maxBurst=200
-appender.file.type=Console
-appender.file.name=errors
-appender.file.target=SYSTEM_ERR
-appender.file.layout.type=PatternLayout
-appender.file.layout.pattern=%d %p %c: %m%n%throwable{3}
+appender.errors.type=Console
+appender.errors.name=errors
+appender.errors.target=SYSTEM_ERR
+appender.errors.layout.type=PatternLayout
+appender.errors.layout.pattern=%d %p %c: %m%n%throwable{4}
+appender.errors.filter.burst.type=BurstFilter
+appender.errors.filter.burst.level=FATAL
+appender.errors.filter.burst.rate=5
+appender.errors.filter.burst.maxBurst=200
 rootLogger.level=ERROR
 rootLogger.appenderRef.errors.ref=errors
 """
