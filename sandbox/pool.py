@@ -53,16 +53,26 @@ class BrokerPool:
             async with asyncio.timeout(LEND_TIMEOUT):
                 while True:
                     broker, taken = await self._offers.get()
-                    if broker.alive and await broker.answers(within=ANSWER_TIMEOUT):
+                    if await self._usable(broker):
                         taken.set()
                         return broker
-                    await broker.kill()  # frozen or dead: its slot sees the end and starts another
         except TimeoutError:
             reason = f": {self._failure}" if self._failure else ""
             raise SandboxError(
                 f"No Kafka broker was ready within {LEND_TIMEOUT:.0f} s{reason}. "
                 "Run: offsetzero doctor"
             ) from None
+
+    async def _usable(self, broker: Broker) -> bool:
+        """Tell whether `broker` answers now. If not, or if we are cancelled while it is asked, end
+        it: its slot sees that and starts another."""
+        usable = False
+        try:
+            usable = broker.alive and await broker.answers(within=ANSWER_TIMEOUT)
+        finally:
+            if not usable:
+                await broker.kill()
+        return usable
 
     async def _keep_one_warm(self) -> None:
         while True:
