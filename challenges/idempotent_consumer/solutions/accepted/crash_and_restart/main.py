@@ -42,10 +42,9 @@ def main():
         group_id=os.environ["GROUP_ID"],
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        value_deserializer=json.loads,
     )
     for record in consumer:
-        book(db, record.value)
+        book(db, json.loads(record.value))
         consumer.commit()
 
 

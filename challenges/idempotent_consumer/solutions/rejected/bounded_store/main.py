@@ -5,7 +5,7 @@ import signal
 import psycopg
 from confluent_kafka import Consumer, KafkaException
 
-KEEP = 200  # redeliveries come soon; the table must not grow for ever
+KEEP = 1000  # redeliveries come soon; the table must not grow for ever
 
 
 def create_table(db):

@@ -47,13 +47,13 @@ def main():
         group_id=os.environ["GROUP_ID"],
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        value_deserializer=json.loads,
     )
     seen = SeenIds()
     for record in consumer:
-        if record.value["id"] not in seen:
-            apply(db, record.value)
-            seen.add(record.value["id"])
+        event = json.loads(record.value)
+        if event["id"] not in seen:
+            apply(db, event)
+            seen.add(event["id"])
         consumer.commit()
 
 
