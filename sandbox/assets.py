@@ -91,11 +91,11 @@ def fetch_jars(target: Path) -> None:
         from jgo.maven import MavenContext
     maven = MavenContext(repo_cache=target / ".downloads")
     for jar in locked_jars():
-        _fetch_jar(maven, jar).rename(target / jar.file)
+        fetch_jar(maven, jar).rename(target / jar.file)
     shutil.rmtree(target / ".downloads")
 
 
-def _fetch_jar(maven: "MavenContext", jar: Jar) -> Path:
+def fetch_jar(maven: "MavenContext", jar: Jar) -> Path:
     coordinate = f"{jar.group}:{jar.name}:{jar.version}"
     try:
         component = maven.project(jar.group, jar.name).at_version(jar.version)

@@ -15,7 +15,7 @@ from sandbox import assets, broker
 from sandbox.broker import Broker
 from sandbox.home import home
 from sandbox.process import Identity, SandboxError, service_user, sweep
-from tests.sandbox.waiting import until
+from tests.sandbox.waiting import freeze, until
 
 pytestmark = pytest.mark.services
 
@@ -138,7 +138,7 @@ async def test_a_broker_killed_by_others_is_known_to_be_dead(running: Broker):
 
 
 async def test_a_frozen_broker_is_alive_but_does_not_answer(running: Broker):
-    os.kill(running.pid, signal.SIGSTOP)
+    await freeze(running.pid)
     assert running.alive
     assert not await running.answers(within=0.3)
     os.kill(running.pid, signal.SIGCONT)

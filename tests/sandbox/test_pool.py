@@ -11,7 +11,7 @@ from sandbox.broker import Broker
 from sandbox.home import home
 from sandbox.pool import BrokerPool
 from sandbox.process import SandboxError
-from tests.sandbox.waiting import until
+from tests.sandbox.waiting import freeze, until
 
 pytestmark = pytest.mark.services
 
@@ -83,7 +83,7 @@ async def test_a_broker_killed_just_now_is_not_lent(filled: BrokerPool, started:
 
 async def test_a_frozen_broker_is_not_lent(monkeypatch, filled: BrokerPool, started: list[Broker]):
     monkeypatch.setattr(pool, "ANSWER_TIMEOUT", 0.5)
-    os.kill(started[0].pid, signal.SIGSTOP)
+    await freeze(started[0].pid)
     async with filled.lend() as lent:
         assert lent is not started[0]
     assert not started[0].alive
@@ -92,7 +92,7 @@ async def test_a_frozen_broker_is_not_lent(monkeypatch, filled: BrokerPool, star
 async def test_a_borrower_who_gives_up_does_not_block_the_next(
     filled: BrokerPool, started: list[Broker]
 ):
-    os.kill(started[0].pid, signal.SIGSTOP)  # so that he is still being served when he gives up
+    await freeze(started[0].pid)  # so that he is still being served when he gives up
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), filled.lend():
             pass
