@@ -40,8 +40,13 @@ class Jar:
 def locked_jars() -> list[Jar]:
     """Return the broker's class path in the order of sandbox/kafka.lock."""
     lines = LOCK_FILE.read_text().splitlines()
-    entries = [line.split() for line in lines if line and not line.startswith("#")]
-    return [Jar(*coordinate.split(":"), sha256) for coordinate, sha256 in entries]
+    return [_jar(line) for line in lines if line and not line.startswith("#")]
+
+
+def _jar(line: str) -> Jar:
+    coordinate, sha256 = line.split()
+    group, name, version_ = coordinate.split(":")
+    return Jar(group, name, version_, sha256)
 
 
 def kafka_version() -> str:

@@ -107,6 +107,7 @@ socket.request.max.bytes=16777216
 queued.max.requests=64
 queued.max.request.bytes=33554432
 max.connections=1000
+fetch.max.bytes=4194304
 max.incremental.fetch.session.cache.slots=200
 group.max.size=50
 group.consumer.max.size=50

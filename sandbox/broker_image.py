@@ -48,9 +48,9 @@ async def _format(scratch: Scratch) -> None:
     empty.mkdir()
     settings = configure(scratch, empty, *free_ports(3))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings]
+    command = [*java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings]
     with (scratch.path / "log").open("wb") as log:
-        process = await spawn([*java(), *command], env={"LC_ALL": "C.UTF-8"}, output=log)
+        process = await spawn(command, env={"LC_ALL": "C.UTF-8"}, output=log)
     scratch.adopt(process.pid)
     if await process.wait() != 0:
         words = (scratch.path / "log").read_text(errors="replace")[-2000:]
@@ -74,7 +74,7 @@ async def _make_aot_cache(data: Path, target: Path) -> None:
     shutil.rmtree(place)
 
 
-def _client(bootstrap: str) -> dict[str, str | int]:
+def _client(bootstrap: str) -> dict[str, str | int | float | bool]:
     """Return the settings of a client that keeps its complaints to itself."""
     return {"bootstrap.servers": bootstrap, "log_level": 0}
 

@@ -184,7 +184,16 @@ class Cluster:
         draft = self.folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         give_to_service(draft)
-        command = [_binary("initdb"), "-D", draft, "-U", "postgres", "-E", "UTF8", "--no-sync"]
+        command: list[str | Path] = [
+            _binary("initdb"),
+            "-D",
+            draft,
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += ["--auth-local=peer", "--auth-host=reject"]
         await run(command, f"cannot make the database cluster {self.data}")

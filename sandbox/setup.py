@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sandbox import assets, broker
+from sandbox.box import sweep_boxes
 from sandbox.broker_image import make_image
 from sandbox.home import Home, closed_parent, home
 from sandbox.process import SandboxError, exclusive, make_service_user, service_user, sweep
@@ -30,6 +31,7 @@ async def prepare(progress: Progress) -> None:
     place = home()
     _check_open(place)
     await asyncio.to_thread(sweep, place)
+    await sweep_boxes()
 
     def waiting() -> None:
         progress("Another process is setting up; waiting for it")

@@ -114,7 +114,14 @@ def _copy_interpreter(target: Path) -> None:
 
 def _install_packages(target: Path) -> None:
     """Install the locked wheels; no package's own code runs while it is installed."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--quiet",
+        "install",
+    ]
     rules = ["--require-hashes", "--only-binary=:all:", "--no-compile", "--root-user-action=ignore"]
     _run(
         [*pip, *rules, "--target", target, "-r", LOCK_FILE],
@@ -125,10 +132,17 @@ def _install_packages(target: Path) -> None:
 
 def _compile(target: Path) -> None:
     """Compile all modules now: a box cannot write, and would compile them at each start."""
-    command = [target / "bin" / "python", "-m", "compileall", "-q", "-j", "2"]
-    options = ["--invalidation-mode", "unchecked-hash", "-s", target, "-p", INSIDE]
+    python: list[str | Path] = [target / "bin" / "python", "-m", "compileall", "-q", "-j", "2"]
+    options: list[str | Path] = [
+        "--invalidation-mode",
+        "unchecked-hash",
+        "-s",
+        target,
+        "-p",
+        INSIDE,
+    ]
     _run(
-        [*command, *options, target / "lib", target / "packages"],
+        [*python, *options, target / "lib", target / "packages"],
         "Cannot compile the Python library for candidates' programs",
         {"LD_LIBRARY_PATH": str(target / "lib")},
     )
