@@ -45,10 +45,8 @@ class Platform:
 
     def web_processes(self) -> list[int]:
         """The process ids of the web server: what gunicorn runs, as its master and its workers."""
-        everyone = children_by_parent()
-        found = [
-            pid for pid in descendants(self.process.pid, everyone) if b"gunicorn" in cmdline(pid)
-        ]
+        ours = descendants(self.process.pid, children_by_parent())
+        found = [pid for pid in ours if b"gunicorn" in cmdline(pid)]
         assert found, f"no web process below {self.process.pid}"
         return found
 

@@ -53,7 +53,7 @@ def violations(page: Page) -> list[str]:
         "rules => axe.run({runOnly: rules}).then(result => result.violations)", RULES
     )
     return [
-        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['target']} {node['failureSummary']}"
+        f"{rule['id']}: {rule['help']}: {node['target']} {node['failureSummary']}"
         for rule in found
         if rule["impact"] in SERIOUS
         for node in rule["nodes"]

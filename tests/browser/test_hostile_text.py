@@ -14,7 +14,8 @@ OUTPUT = r"""
 import sys, time
 for text in (
     "<img src=x onerror=window.hacked=1>", "</script><script>window.hacked=1</script>",
-    "\x1b]8;;javascript:window.hacked=1\x07click\x1b]8;;\x07", "\x1b[2J\x1b[31mred", "rtl \u202e gnp.exe",
+    "\x1b]8;;javascript:window.hacked=1\x07click\x1b]8;;\x07", "\x1b[2J\x1b[31mred",
+    "rtl \u202e gnp.exe",
     "event: report\ndata: {}\n\n", "\rid: 999999\r", "nul \0 here", "x" * 30_000,
 ):
     print(text, flush=True)

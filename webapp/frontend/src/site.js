@@ -48,6 +48,15 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !typing && list && !list.open) list.showModal();
 });
 
+// What is too wide scrolls by itself; then the keyboard must reach it.
+const wide = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const node of document.querySelectorAll(".prose :is(pre, table)")) wide.observe(node);
+
 // Opening a link to a folded part unfolds it, so that "#check-EFF-2" shows the proof.
 function unfoldTarget() {
   const target = byId(decodeURIComponent(location.hash.slice(1)));

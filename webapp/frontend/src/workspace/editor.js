@@ -80,7 +80,7 @@ export class Editor {
         indentUnit.of(indentOf(path)),
         this.#language.of([]),
         EditorState.readOnly.of(this.readonly),
-        EditorView.contentAttributes.of({ "aria-label": `Text of ${path}`, spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": `Text of ${path}`, spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) this.project.write(path, update.state.doc.toString());
         }),
