@@ -39,7 +39,9 @@ class FaultState(Protocol):
 
     id: str
     applied: int
-    held: bool
+
+    @property
+    def held(self) -> bool: ...
 
 
 def effect_of(sent: Sent, by: Named | None = None) -> Condition:
@@ -102,6 +104,9 @@ def holds_record(fact: Fetched, sent: Sent, by: Named | None) -> bool:
     )
 
 
+ENDS = ("exited", "killed", "stopped")
+
+
 def owners(history: History) -> dict[tuple[str, int], str]:
     """Which instance owns each partition, by the last assignments that members were told of."""
     owned: dict[tuple[str, int], Assigned] = {}
@@ -111,7 +116,7 @@ def owners(history: History) -> dict[tuple[str, int], str]:
             owned |= dict.fromkeys(map(tuple, fact.partitions), fact)
         elif isinstance(fact, Left):
             owned = {lane: a for lane, a in owned.items() if a.member != fact.member}
-        elif isinstance(fact, Process) and fact.what in ("exited", "killed"):
+        elif isinstance(fact, Process) and fact.what in ENDS:
             owned = {lane: a for lane, a in owned.items() if a.instance != fact.instance}
     return {lane: assigned.instance for lane, assigned in owned.items()}
 
@@ -155,6 +160,17 @@ def exited(instance: Named) -> Condition:
 def held(fault: FaultState) -> Condition:
     """Something is being held by this fault right now."""
     return Condition(f"{fault.id} to hold", lambda h: fault.held)
+
+
+class SinkFaultState(FaultState, Protocol):
+    """A fault of the sink, as far as conditions care."""
+
+    waited_for: bool
+
+
+def waited_for(fault: SinkFaultState) -> Condition:
+    """Another session of the program waits in the database for what this fault holds."""
+    return Condition(f"a session to wait for {fault.id}", lambda h: fault.waited_for)
 
 
 def applied(fault: FaultState, times: int = 1) -> Condition:

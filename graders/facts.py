@@ -69,22 +69,21 @@ class Sent(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Record(Fact):
-    """A record of an input topic as the final drain found it. `visible` to read_committed readers;
-    `id` None when its value is no event."""
+    """A record of an input topic as a read_committed reader found it after the run; `id` None when
+    its value is no event."""
 
     topic: str
     partition: int
     offset: int
     key: str | None
     id: str | None
-    visible: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process(Fact):
     """Something happened to an instance's process. `what` is started, exited (by itself), killed,
-    frozen, thawed, terminated (SIGTERM was sent), restarted, or abandoned (not restarted again);
-    `output` holds its last lines when it exited by itself."""
+    frozen, thawed, terminated (SIGTERM was sent), stopped (it ended after that), restarted, or
+    abandoned (not restarted again); `output` holds its last lines when it exited by itself."""
 
     instance: str
     what: str
@@ -227,14 +226,16 @@ class State(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Settled(Fact):
-    """The end of a wait for quiet. `unmet` says in words what was still missing; `committed` is the
-    group's position as [topic, partition, offset or None], `behind` the number of visible records
-    at or after it, as [topic, partition, count]."""
+    """The end of a wait for quiet. Quiet: every record lies before the group's position, and
+    nothing has moved for a while. `unmet` says in words what was still missing; `missing` counts
+    effects that were not there (a quiet run has lost them); `behind` holds [topic, partition,
+    records at or after the group's position] where there are any; `moving` is whether the wait
+    ended while things still moved."""
 
     quiet: bool
     waited_s: float
     unmet: list[str] = field(default_factory=list)
-    committed: list[list[Any]] = field(default_factory=list)
+    missing: int = 0
     behind: list[list[Any]] = field(default_factory=list)
     moving: bool = False
 

@@ -5,6 +5,7 @@ that grows and that wakes whoever waits for something to become true of it.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 
 from graders import facts
 from graders.facts import Fact
+
+GATHER_S = 0.002
 
 F = TypeVar("F", bound=Fact)
 
@@ -73,10 +76,12 @@ class History:
 
 
 class Recorder(History):
-    """A history that is being written. Use it from one event loop only."""
+    """A history that is being written. Use it from one event loop only. `on_append` sees each new
+    fact."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_append: Callable[[Fact], None] = lambda fact: None) -> None:
         super().__init__()
+        self._on_append = on_append
         self.began_at = time.monotonic()
         self._changed = asyncio.Event()
 
@@ -88,23 +93,27 @@ class Recorder(History):
         """Add a fact of a kind named in `facts.KINDS`, numbered and timed; wakes all who wait."""
         fact = facts.KINDS[kind](n=len(self) + 1, t=round(self.now(), 6), **fields)
         self._add(fact)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._on_append(fact)
+        self.touch()
         return fact
 
+    def note(self, kind: str, fields: dict[str, Any]) -> None:
+        """`append` in the form in which the gateway reports."""
+        self.append(kind, **fields)
+
+    def touch(self) -> None:
+        """Wake all who wait: something that conditions look at has changed without a fact."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     async def wait_for(self, holds: Callable[[History], bool], within: float) -> bool:
-        """Wait until something is true of the history, looking again at each new fact; False when
-        `within` seconds passed first."""
+        """Wait until something is true of the history; False when `within` seconds passed first.
+        Asked again whenever the history has changed, once for all changes within 2 ms."""
         deadline = time.monotonic() + within
         while not holds(self):
-            left = deadline - time.monotonic()
-            if left <= 0 or not await self._change(left):
-                return holds(self)
-        return True
-
-    async def _change(self, within: float) -> bool:
-        try:
-            await asyncio.wait_for(self._changed.wait(), within)
-        except TimeoutError:
-            return False
+            if time.monotonic() >= deadline:
+                return False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), deadline - time.monotonic())
+            await asyncio.sleep(GATHER_S)
         return True

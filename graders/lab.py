@@ -1,152 +1,369 @@
 """The vocabulary of scenarios: what can be done to a program, and what can be waited for.
 
-    async def crash_after_effect_before_commit(lab: Lab) -> None:
-        app = await lab.start("app")
-        commit = lab.commits(app).hold()
-        sent = await lab.send("payments", payments(lab.rng, 40))
-        await lab.until(held(commit) & effect_of(sent[0]), why="an effect before its commit")
-        await app.kill()
-        commit.drop()
-        await lab.start("app")
-        await lab.settle()
-        await lab.aftershock()
-
-SIGNATURES PUBLISHED FIRST; BODIES FOLLOW.
+async def crash_after_effect_before_commit(lab: Lab) -> None:
+    sent = await lab.send("payments", payments(lab.rng, 20))
+    commits = lab.commits(times=None).hold()
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, at_least=1), why="a payment to be booked")
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
 """
 
+import asyncio
+import contextlib
+import json
 import random
-from collections.abc import Mapping, Sequence
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from graders.conditions import Condition
-from graders.facts import Sent
+from graders.facts import Record, Sent, Settled
 from graders.history import Recorder
-from graders.spec import Event
+from graders.instance import Instance
+from graders.kafka import Kafka
+from graders.settle import settle, until_all_are_members
+from graders.sink import Sink, open_sink
+from graders.spec import Challenge, Event, Scenario
+from graders.trouble import NotExercised, PlatformFault, ProgramGone
+from sandbox.box import Limits
+from sandbox.broker import Broker
+from sandbox.gateway import FaultBuilder, Gateway, Policy
+from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
+from sandbox.postgres import Cluster, Database, lend_database
+
+COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
+STALL_PERIOD_S = 0.05
+STALL_S = 0.5
+CLOCK_STEP_S = 0.1
+
+OnEvent = Callable[[dict[str, Any]], None]
 
 
-class NotExercised(Exception):
-    """What the scenario waited for never came; the message names it."""
+@dataclass(frozen=True)
+class Program:
+    """How the program under test is started in a box."""
+
+    source: Path
+    command: Sequence[str]
+    env: Mapping[str, str]
+    mounts: Mapping[str, Path]
+    limits: Limits
+    door_ports: tuple[int, ...] = (KAFKA_PORT, DATABASE_PORT)
 
 
-class Instance:
-    """One running instance of the program, by its name (INSTANCE_ID)."""
-
-    name: str
-
-    async def kill(self) -> None:
-        """SIGKILL. Its sessions end as a crash ends them: database transactions roll back, and the
-        group counts it as expired at once (see `evict`)."""
-
-    async def freeze(self) -> None:
-        """Stop every process of it where it is, between two database transactions if it can be
-        (frozen inside one it would only make the others wait for its locks). It stays a member of
-        the group until `evict`."""
-
-    async def thaw(self) -> None:
-        """Let a frozen instance go on."""
-
-    async def terminate(self, grace: float = 5.0) -> None:
-        """SIGTERM, then SIGKILL after `grace` seconds; returns when it has ended. Not restarted."""
-
-    async def evict(self) -> None:
-        """Make the group forget its members now, as after an expired session."""
-
-
-class SinkFault:
-    """A fault in the database, on inserts into an effect table."""
-
-    id: str
-    matched: int
-    applied: int
-    held: bool
-
-    async def release(self) -> None:
-        """Let held inserts go on; later ones are not held any more."""
-
-    async def drop(self) -> None:
-        """Abort the held inserts as a crash would (their connections end); no more are held."""
-
-    async def cancel(self) -> None:
-        """Disarm without effect."""
-
-
-class Sink:
-    """The outside world where effects land: the program's database, under the grader's control."""
-
-    async def hold(
-        self,
-        table: str,
-        *,
-        row: Mapping[str, Any] | None = None,
-        instance: Instance | None = None,
-        nth: int = 1,
-        times: int = 1,
-        at: str = "insert",
-    ) -> SinkFault:
-        """Hold the nth matching insert (and the `times - 1` after it) until `release` or `drop`.
-
-        `row` matches by column values (`{"event_id": sent[3].id}`). `at="commit"` lets the insert
-        pass and holds its transaction's COMMIT instead.
-        """
-        raise NotImplementedError
-
-    async def fail(
-        self,
-        table: str,
-        sqlstate: str = "40001",
-        *,
-        row: Mapping[str, Any] | None = None,
-        instance: Instance | None = None,
-        nth: int = 1,
-        times: int = 1,
-        at: str = "insert",
-    ) -> SinkFault:
-        """Fail the nth matching insert (and the `times - 1` after it) with that SQLSTATE."""
-        raise NotImplementedError
-
-
+@dataclass
 class Lab:
-    """One scenario's world: fresh topics, group and database, and the program's instances."""
+    """One scenario's world: fresh topics, a fresh group and database, the program's instances.
 
-    rng: random.Random  # drawn from the seed and the scenario's name
+    `rng` is drawn from the seed and the scenario's name, so a replay with the same seed sends the
+    same events. `patience` multiplies every time limit; repeats of a run that made no progress get
+    twice the time. Made by `open_lab`.
+    """
+
+    challenge: Challenge
+    scenario: Scenario
     seed: int
-    gateway: Any  # sandbox.gateway.Gateway
-    sink: Sink
+    patience: float
+    program: Program
     history: Recorder
+    kafka: Kafka
+    gateway: Gateway
+    sink: Sink
+    database: Database
+    tasks: asyncio.TaskGroup
+    group: str
+    topics: Mapping[str, str]
+    on_event: OnEvent
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        drawn_from = f"{self.seed}|{self.scenario.name}"
+        self.rng = random.Random(drawn_from)  # noqa: S311
+        self.sentinel_rng = random.Random(f"{drawn_from}|sentinels")  # noqa: S311
 
     async def start(self, name: str = "app") -> Instance:
         """Start an instance (or start it again under the same name). It is restarted, as an
         orchestrator would, when it exits by itself: at most 5 times, 0.3 s after the exit."""
-        raise NotImplementedError
+        instance = self.instances.setdefault(name, Instance(self, name))
+        self.tell(f"{name} is started.")
+        await instance.start()
+        return instance
 
     async def send(
         self, topic: str, events: Sequence[Event], partition: int | None = None
     ) -> list[Sent]:
         """Send events in order and wait until the broker has them. The key decides the partition
         unless one is given. An event may be sent again: that is a producer-level duplicate."""
-        raise NotImplementedError
+        known = {sent.id for sent in self.history.of(Sent)}
+        return await self._send(topic, events, partition, known)
+
+    async def send_sentinels(self) -> None:
+        """Send one ordinary event to each partition of each input topic."""
+        for topic in self.challenge.topics:
+            for partition in range(topic.partitions if topic.input else 0):
+                event = self.challenge.sentinel(self.sentinel_rng)
+                await self._send(topic.name, [event], partition, set(), role="sentinel")
+
+    async def _send(
+        self,
+        topic: str,
+        events: Sequence[Event],
+        partition: int | None,
+        known: set[str],
+        role: str | None = None,
+    ) -> list[Sent]:
+        records = [(event.key, json.dumps(event.value)) for event in events]
+        answers = await self.kafka.send(self.topic(topic), records, partition)
+        sent = []
+        for event, answer in zip(events, answers, strict=True):
+            fact = self.history.append(
+                "sent",
+                topic=self.topic(topic),
+                partition=answer.partition,
+                offset=answer.offset,
+                key=event.key,
+                id=event.id,
+                value=dict(event.value),
+                expect={t: dict(row) for t, row in self.challenge.expected(event.value).items()},
+                outcome=answer.outcome,
+                role=role or ("duplicate" if event.id in known else "event"),
+            )
+            known.add(event.id)
+            assert isinstance(fact, Sent)
+            sent.append(fact)
+        if any(fact.outcome != "ok" for fact in sent):
+            raise PlatformFault(f"the broker did not take all events for {topic}")
+        return sent
 
     async def until(self, condition: Condition, within: float = 10.0, why: str = "") -> None:
         """Wait for a condition of `graders.conditions`. Raises NotExercised after `within` seconds
         (the scenario then says nothing about the program), or at once when the program is gone."""
+        over = Condition("", lambda history: condition.holds(history) or self.is_gone())
+        await self.history.wait_for(over.holds, within * self.patience)
+        if condition.holds(self.history):
+            return
+        awaited = why or condition.text
+        if self.is_gone():
+            raise ProgramGone(f"waited for {awaited}, but the program was given up")
+        raise NotExercised(f"waited {within * self.patience:.0f} s for {awaited}, in vain")
 
     async def reached(self, condition: Condition, within: float) -> bool:
         """Wait for a condition that may not come; whether it did."""
-        raise NotImplementedError
+        return await self.history.wait_for(condition.holds, within * self.patience)
 
-    def commits(self, instance: Instance | None = None, **match: Any) -> Any:
+    def commits(self, instance: Instance | None = None, **match: Any) -> FaultBuilder:
         """The program's offset commits, plain and transactional, as the target of one fault:
         `lab.commits(app).hold()`; `match` as in `Gateway.fault` (nth, times, where)."""
+        return self.gateway.fault(
+            COMMIT_APIS, instance=instance.name if instance else None, **match
+        )
 
     def topic(self, name: str) -> str:
         """The name on the broker of a topic of the challenge."""
-        raise NotImplementedError
+        return self.topics[name]
 
     def tell(self, text: str) -> None:
         """Add a sentence to the story that people see live and in the report."""
+        self.history.append("story", text=text)
+        self.on_event({"type": "story", "scenario": self.scenario.name, "text": text})
+
+    def output(self, instance: str, stream: str, text: str) -> None:
+        """Pass on a line that an instance printed."""
+        self.on_event(
+            {
+                "type": "output",
+                "scenario": self.scenario.name,
+                "instance": instance,
+                "stream": stream,
+                "text": text,
+            }
+        )
 
     async def settle(self) -> None:
         """Send sentinels and wait until everything sent is accounted for, patiently when not."""
+        await until_all_are_members(self)
+        self.tell("One more event is sent to each partition; then the grader waits for quiet.")
+        await self.send_sentinels()
+        await settle(self)
 
     async def aftershock(self) -> None:
-        """Stop all instances by SIGTERM, start them again, settle: nothing new may appear."""
+        """Stop all instances by SIGTERM, send sentinels, start them again, and settle: nothing that
+        was dealt with may happen again. Left out when the program is stuck already."""
+        last = self.history.last(Settled)
+        if last is not None and not last.quiet and last.missing:
+            return
+        self.history.append("phase", name="aftershock")
+        living = [i for i in self.instances.values() if i.alive]
+        self.tell("All instances are stopped with SIGTERM and started again.")
+        await asyncio.gather(*(instance.terminate() for instance in living))
+        await self.send_sentinels()
+        for instance in living:
+            await instance.start()
+        await settle(self)
+
+    def is_gone(self) -> bool:
+        """Whether no instance is alive, and not by our doing alone."""
+        instances = self.instances.values()
+        return any(i.abandoned for i in instances) and not any(i.alive for i in instances)
+
+    def environment(self, instance: str) -> dict[str, str]:
+        """What an instance sees of the world."""
+        topics = {f"{name.upper()}_TOPIC": topic for name, topic in self.topics.items()}
+        return {
+            **self.program.env,
+            **topics,
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{KAFKA_PORT}",
+            "DATABASE_URL": self.database.url_in_box,
+            "GROUP_ID": self.group,
+            "INSTANCE_ID": instance,
+        }
+
+    async def recover(self) -> None:
+        """After a scenario that could not go on: heal everything, and see whether the program makes
+        progress by itself."""
+        self.gateway.release_all()
+        for fault in self.sink.faults:
+            await fault.cancel()
+        for instance in self.instances.values():
+            if instance.frozen:
+                await instance.thaw()
+        await self.settle()
+
+    async def end_instances(self) -> None:
+        """Kill what is left of the program."""
+        for instance in self.instances.values():
+            await instance.kill()
+
+    async def close(self) -> None:
+        """Kill what is left, and record what the program left behind: effects not told of yet, the
+        topics' records, the final state."""
+        await self.end_instances()
+        await self.sink.record_rest()
+        self.history.append("phase", name="drain")
+        await self._record_topics()
+        await self._record_state()
+        if self.gateway.failure:
+            raise PlatformFault(f"the gateway failed: {self.gateway.failure!r}")
+
+    async def _record_topics(self) -> None:
+        """Record what a read_committed reader finds. A record is known by its whole value."""
+        ids = {json.dumps(sent.value): sent.id for sent in self.history.of(Sent)}
+        for message in await self.kafka.drain(self.history.began.topics):
+            self.history.append(
+                "record",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+                key=(message.key() or b"").decode("utf-8", "replace"),
+                id=ids.get((message.value() or b"").decode("utf-8", "replace")),
+            )
+
+    async def _record_state(self) -> None:
+        """Record the final rows, and those that the events in the log add up to."""
+        logged = {record.id for record in self.history.of(Record)}
+        events = {sent.id: sent.value for sent in self.history.of(Sent) if sent.id in logged}
+        expected = self.challenge.fold(list(events.values()))
+        for table in self.challenge.states:
+            self.history.append(
+                "state",
+                table=table.table,
+                key=list(table.key),
+                rows=await self.sink.state(table),
+                expected=[dict(row) for row in expected[table.table]],
+                absent=dict(table.absent),
+            )
+
+
+@contextlib.asynccontextmanager
+async def open_lab(
+    challenge: Challenge,
+    scenario: Scenario,
+    *,
+    seed: int,
+    patience: float,
+    program: Program,
+    broker: Broker,
+    kafka: Kafka,
+    cluster: Cluster,
+    history: Recorder,
+    on_event: OnEvent,
+) -> AsyncIterator[Lab]:
+    """Make a scenario's world and take it down again. Whatever fails in it on our side cancels the
+    block and comes out as an exception (group); the history keeps what was seen until then."""
+    suffix = secrets.token_hex(3)
+    topics = {topic.name: f"{topic.name}.{suffix}" for topic in challenge.topics}
+    group = f"{challenge.topics[0].name}-service-{suffix}"
+    inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.input}
+    history.append(
+        "scenario",
+        challenge=challenge.name,
+        scenario=scenario.name,
+        seed=seed,
+        driver="process",
+        group=group,
+        topics=inputs,
+        needs=sorted(scenario.needs),
+    )
+    await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
+        gateway = Gateway(
+            broker=broker.app_address,
+            database=database.address,
+            record=history.note,
+            policy=Policy(
+                read=frozenset(inputs),
+                write=frozenset(topics.values()) - frozenset(inputs),
+                groups=frozenset({group}),
+            ),
+        )
+        stack.push_async_callback(gateway.close)
+        sink = await stack.enter_async_context(
+            open_sink(history, database, challenge, gateway.instance_of)
+        )
+        tasks = await stack.enter_async_context(watch(history, broker))
+        lab = Lab(
+            challenge, scenario, seed, patience, program, history, kafka, gateway, sink, database,
+            tasks, group, topics, on_event,
+        )  # fmt: skip
+        stack.push_async_callback(lab.end_instances)
+        yield lab
+
+
+@contextlib.asynccontextmanager
+async def watch(history: Recorder, broker: Broker) -> AsyncIterator[asyncio.TaskGroup]:
+    """A group for a lab's own tasks, in which two watch the ground: the broker, and the clock."""
+    async with asyncio.TaskGroup() as tasks:
+        watchers = [
+            tasks.create_task(watch_broker(broker)),
+            tasks.create_task(watch_clock(history)),
+        ]
+        yield tasks
+        for watcher in watchers:
+            watcher.cancel()
+
+
+async def watch_broker(broker: Broker) -> None:
+    """Raise PlatformFault when the broker ends."""
+    await broker.ended()
+    raise PlatformFault("the broker ended during the run")
+
+
+async def watch_clock(history: Recorder) -> None:
+    """Record when we were not scheduled, or the wall clock stepped (commit times come from it)."""
+    offset = time.time() - time.monotonic()
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(STALL_PERIOD_S)
+        drift = time.monotonic() - before - STALL_PERIOD_S
+        step = abs(time.time() - time.monotonic() - offset)
+        offset += time.time() - time.monotonic() - offset
+        if drift > STALL_S or step > CLOCK_STEP_S:
+            history.append("stall", drift_s=round(max(drift, step), 3))

@@ -7,12 +7,13 @@ HARNESS_ERROR or INCONCLUSIVE. A FAIL of another check stands, because what happ
 **HAR-1 input-intact.** Every event whose send was acknowledged is in the log at its offset, and the
 platform did not fail under the run. Else HARNESS_ERROR: the run is repeated.
 
-**HAR-2 exercised.** Every fault that was armed was applied (or cancelled on purpose), nothing the
-scenario waited for failed to come, and what it needs took place. "redelivery": some record was
-handed to the program twice, or was owed to it again: the group's position lay at or before a
-record that had its effect when an instance started or partitions were assigned. A program that
-keeps its own position next to its effects is owed the record and rightly does not fetch it; it is
-not blamed for that. Else INCONCLUSIVE (not_exercised).
+**HAR-2 exercised.** Every fault that was armed was applied (or the scenario itself ended it: it
+waits for what must come with `until`), nothing it waited for failed to come, and what it needs
+took place. "redelivery": some record was handed to the program twice, or was owed to it again:
+the group's position lay at or before a record that had its effect when an instance started or
+partitions were assigned. A program that keeps its own position next to its effects is owed the
+record and rightly does not fetch it; it is not blamed for that. Else INCONCLUSIVE
+(not_exercised).
 
 **HAR-4 machine-sane.** The grader's clock thread was never late by more than half a second, and the
 wall clock did not step. Else, unless the run became quiet anyway, INCONCLUSIVE (noisy).
@@ -90,12 +91,12 @@ def not_exercised(claim: str, n: int, reason: str = "not_exercised") -> Finding:
 
 
 def unapplied(run: Run) -> list[Fault]:
-    """Faults that were armed and neither applied nor cancelled."""
+    """Faults that were armed and neither applied nor ended by the scenario itself."""
     armed: dict[str, Fault] = {}
     for fault in run.history.of(Fault):
         if fault.what == "armed":
             armed[fault.fault] = fault
-        elif fault.what in ("applied", "cancelled"):
+        elif fault.what != "matched":
             armed.pop(fault.fault, None)
     return list(armed.values())
 

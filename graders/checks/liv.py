@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from graders.checks.com import off_by_one
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Process, Settled, Stall
+from graders.facts import Connection, Process, Refused, Settled, Stall
 from graders.verdicts import Verdict
 
 
@@ -58,22 +58,17 @@ def unsure(settled: Settled, reason: str, why: str) -> Finding:
 def no_progress(run: Run, settled: Settled) -> Finding:
     """LIV-1 about what never came."""
     waiting = first_waiting(run)
-    gone = last_end(run)
-    processes = run.history.of(Process)
-    if gone:
-        second = FactRef(gone.n, ended(gone))
-    else:
-        second = FactRef(processes[-1].n if processes else 1, "The program was up and unhindered.")
+    cause = probable_cause(run)
     return Finding(
         "LIV-1",
         Verdict.FAIL,
         claim=claim(run, waiting),
         first=FactRef(settled.n, f"After {settled.waited_s:.1f} s: {listed(settled)}."),
-        second=second,
-        both="Nothing was in the program's way any more, yet nothing moved.",
+        second=cause,
+        both="Nothing of the grader was in the program's way any more, yet nothing moved.",
         why="A consumer must come back to work after every fault: join its group, take up its "
         "partitions, deal with every record, and commit what it has dealt with.",
-        rows=tuple(x.n for x in (gone, settled) if x),
+        rows=tuple(sorted({cause.n, settled.n})),
         places=(waiting,) if waiting else (),
     )
 
@@ -104,14 +99,28 @@ def first_waiting(run: Run) -> Place | None:
     return None
 
 
-def last_end(run: Run) -> Process | None:
-    """The last time the program ended by itself, if it is gone for good."""
-    ends = [p for p in run.history.of(Process) if p.what in ("exited", "abandoned")]
-    return ends[-1] if ends and ends[-1].what == "abandoned" else None
+def probable_cause(run: Run) -> FactRef:
+    """The fact that best explains why nothing moves."""
+    processes = run.history.of(Process)
+    if ends := [p for p in processes if p.what == "abandoned"]:
+        return FactRef(ends[-1].n, ended(ends[-1]))
+    if refused := run.history.of(Refused):
+        last = refused[-1]
+        return FactRef(
+            last.n,
+            f"{last.instance} was refused {last.api}: {last.why}. Its group and topics are "
+            "in its environment.",
+        )
+    latest = processes[-1].n if processes else 1
+    for service, name in (("kafka", "the broker"), ("database", "the database")):
+        if not any(c.service == service for c in run.history.of(Connection)):
+            return FactRef(latest, f"The program never opened a connection to {name}.")
+    if not run.fetches:
+        return FactRef(latest, "The program was up and never fetched a record.")
+    return FactRef(latest, "The program was up and unhindered.")
 
 
 def ended(process: Process) -> str:
     """How the program ended, with its last words."""
-    how = process.reason or "it ended too often"
     words = f' Its last output: "{process.output[-1]}"' if process.output else ""
-    return f"{process.instance} was not started again: {how}.{words}"
+    return f"{process.instance} was not started again: {process.reason}.{words}"

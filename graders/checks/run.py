@@ -51,8 +51,7 @@ class Run:
         """Visible records of each lane by offset."""
         lanes: dict[Lane, list[Record]] = defaultdict(list)
         for record in self.history.of(Record):
-            if record.visible:
-                lanes[record.topic, record.partition].append(record)
+            lanes[record.topic, record.partition].append(record)
         return lanes
 
     @cached_property

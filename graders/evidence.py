@@ -1,0 +1,304 @@
+"""The evidence card: what a finding looks like to someone who did not write the check.
+
+A claim in one sentence, two facts that cannot both be true, at most twelve rows of timeline, why it
+matters, a command that replays it, and a picture of the same rows with one lane for each instance.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+from graders import facts
+from graders.checks import FactRef, Finding, Place
+from graders.checks.finding import lane_name, short_topic
+from graders.facts import Fact
+from graders.history import History
+from graders.picture import Mark, draw
+
+MOST_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the timeline. `fault` marks what the grader did, `badge` the facts 1 and 2."""
+
+    n: int
+    t: float
+    source: str
+    text: str
+    fault: bool = False
+    badge: int | None = None
+
+
+def card(finding: Finding, history: History, title: str) -> dict[str, Any]:
+    """The card as JSON. `title` is the scenario's."""
+    chosen = choose(finding, history)
+    rows = [row_of(fact, finding) for fact in chosen]
+    began = history.began
+    return {
+        "check": finding.check,
+        "verdict": finding.verdict,
+        "claim": finding.claim,
+        "scenario": began.scenario,
+        "scenario_title": title,
+        "seed": began.seed,
+        "first": fact_json(finding.first),
+        "second": fact_json(finding.second),
+        "both": finding.both,
+        "why": finding.why,
+        "rows": [vars(row) for row in rows],
+        "replay": f"offsetzero grade {began.challenge} PATH --seed {began.seed}"
+        f" --scenario {began.scenario}",
+        "picture": draw([mark_of(f, r) for f, r in zip(chosen, rows, strict=True)], lives(history)),
+    }
+
+
+def fact_json(fact: FactRef | None) -> dict[str, Any] | None:
+    """A fact with its number; None when the finding has none."""
+    return {"n": fact.n, "text": fact.text} if fact else None
+
+
+def choose(finding: Finding, history: History) -> list[Fact]:
+    """The facts for the timeline: those the finding names, then what explains them best."""
+    named = {n for n in finding.rows if n > 0}
+    named |= {f.n for f in (finding.first, finding.second) if f}
+    if not named:
+        return []
+    first = min(named)
+    candidates = [
+        (relevance(fact, finding), -abs(distance(fact.n, named)), fact.n)
+        for fact in history
+        if first <= fact.n <= max(named) and fact.n not in named
+    ]
+    best = sorted((c for c in candidates if c[0] > 0), reverse=True)[: MOST_ROWS - len(named)]
+    wanted = sorted(named | {n for _, _, n in best})
+    return [history.at(n) for n in wanted[:MOST_ROWS]]
+
+
+def distance(n: int, named: Iterable[int]) -> int:
+    """How far a fact lies from the nearest named one."""
+    return min(abs(n - other) for other in named)
+
+
+def relevance(fact: Fact, finding: Finding) -> int:
+    """How much a fact explains of a finding: 0 nothing, 4 much."""
+    match fact:
+        case facts.Process(what=what):
+            return 4 if what != "started" else 3
+        case facts.Fault(what=what):
+            return 4 if what in ("applied", "dropped", "released") else 0
+        case facts.Left(by="grader"):
+            return 3
+        case facts.Sent(id=id) | facts.Effect(id=id):
+            return 4 if id in finding.ids[:2] else 0
+        case facts.Fetched():
+            return 3 if any(hands_out(fact, place) for place in finding.places) else 0
+        case facts.Commit():
+            return 2 if any(touches(fact, place) for place in finding.places) else 0
+        case facts.Assigned(partitions=partitions):
+            lanes = [tuple(lane) for lane in partitions]
+            return 2 if any(place.lane in lanes for place in finding.places) else 0
+        case facts.Phase(name="aftershock") | facts.Refused():
+            return 2
+    return 0
+
+
+def hands_out(fetch: facts.Fetched, place: Place) -> bool:
+    """Whether a fetch handed out a record."""
+    lane = (fetch.topic, fetch.partition)
+    return lane == place.lane and fetch.first <= place.offset <= fetch.last
+
+
+def touches(commit: facts.Commit, place: Place) -> bool:
+    """Whether a commit stands at a record or right behind it, or failed in its lane."""
+    near = 0 <= commit.offset - place.offset <= 1 or commit.outcome != "accepted"
+    return (commit.topic, commit.partition) == place.lane and near
+
+
+def row_of(fact: Fact, finding: Finding) -> Row:
+    """A fact as a line of the timeline."""
+    source, text = describe(fact)
+    badge = 1 if finding.first and fact.n == finding.first.n else None
+    if finding.second and fact.n == finding.second.n:
+        badge = badge or 2
+    return Row(fact.n, round(fact.t, 3), source, text, is_ours(fact), badge)
+
+
+def is_ours(fact: Fact) -> bool:
+    """Whether the grader did it to the program."""
+    ours = ("killed", "frozen", "thawed", "terminated")
+    return (
+        isinstance(fact, facts.Fault)
+        or (isinstance(fact, facts.Process) and fact.what in ours)
+        or (isinstance(fact, facts.Left) and fact.by == "grader")
+    )
+
+
+@singledispatch
+def describe(fact: Fact) -> tuple[str, str]:
+    """Where a fact comes from, and what it says."""
+    return facts.NAMES[type(fact)], ""
+
+
+@describe.register
+def _(fact: facts.ScenarioBegan) -> tuple[str, str]:
+    return "grader", f"the scenario {fact.scenario} begins"
+
+
+@describe.register
+def _(fact: facts.Story) -> tuple[str, str]:
+    return "grader", fact.text
+
+
+@describe.register
+def _(fact: facts.Phase) -> tuple[str, str]:
+    names = {
+        "aftershock": "all instances are to be stopped and started again",
+        "settle": "waits for quiet",
+        "drain": "reads the topics to their end",
+    }
+    return "grader", names.get(fact.name, fact.name)
+
+
+@describe.register
+def _(fact: facts.Sent) -> tuple[str, str]:
+    again = {"duplicate": ", again", "sentinel": ", as a last event"}.get(fact.role, "")
+    return "grader", f"sent {fact.id} to {at(fact.topic, fact.partition, fact.offset)}{again}"
+
+
+@describe.register
+def _(fact: facts.Record) -> tuple[str, str]:
+    return "log", f"{at(fact.topic, fact.partition, fact.offset)} holds {fact.id}"
+
+
+@describe.register
+def _(fact: facts.Process) -> tuple[str, str]:
+    words = {
+        "killed": "killed (SIGKILL)",
+        "terminated": "told to stop (SIGTERM)",
+        "frozen": "frozen (SIGSTOP)",
+        "thawed": "goes on (SIGCONT)",
+        "restarted": "started again after it ended by itself",
+        "abandoned": f"given up: {fact.reason}",
+    }
+    text = words.get(fact.what, fact.what)
+    if fact.what in ("exited", "stopped"):
+        how = f"signal {fact.signal}" if fact.signal is not None else f"code {fact.code}"
+        text = f"{'ended by itself' if fact.what == 'exited' else 'stopped'} with {how}"
+    last = f', last words: "{fact.output[-1]}"' if fact.output else ""
+    return fact.instance, text + last
+
+
+@describe.register
+def _(fact: facts.Connection) -> tuple[str, str]:
+    return fact.instance, f"connection to {fact.service} {fact.what}"
+
+
+@describe.register
+def _(fact: facts.Joined) -> tuple[str, str]:
+    return fact.instance, f"joins the group (generation {fact.generation})"
+
+
+@describe.register
+def _(fact: facts.Assigned) -> tuple[str, str]:
+    lanes = ", ".join(lane_name((topic, partition)) for topic, partition in fact.partitions)
+    return fact.instance, f"owns {lanes or 'nothing'} (generation {fact.generation})"
+
+
+@describe.register
+def _(fact: facts.Left) -> tuple[str, str]:
+    if fact.by == "grader":
+        return fact.instance, "its session expires: the group has forgotten it"
+    return fact.instance, "leaves the group"
+
+
+@describe.register
+def _(fact: facts.Fetched) -> tuple[str, str]:
+    name = lane_name((fact.topic, fact.partition))
+    last = f"..{fact.last}" if fact.last != fact.first else ""
+    return fact.instance, f"was handed {name}@{fact.first}{last}"
+
+
+@describe.register
+def _(fact: facts.Commit) -> tuple[str, str]:
+    name = lane_name((fact.topic, fact.partition))
+    how = "" if fact.outcome == "accepted" else f": {fact.error or 'no answer seen'}"
+    return fact.instance, f"commits {name} at {fact.offset}{how}"
+
+
+@describe.register
+def _(fact: facts.Produced) -> tuple[str, str]:
+    name = lane_name((fact.topic, fact.partition))
+    return fact.instance, f"writes {fact.count} record(s) to {name}"
+
+
+@describe.register
+def _(fact: facts.Refused) -> tuple[str, str]:
+    return fact.instance, f"asks for {fact.api} and is refused: {fact.why}"
+
+
+@describe.register
+def _(fact: facts.Fault) -> tuple[str, str]:
+    whose = f" of {fact.instance}" if fact.instance else ""
+    words = {"applied": "", "released": " let go", "dropped": " dropped for good"}
+    what = words.get(fact.what, f" {fact.what}")
+    return "fault", f"{fact.action}: {fact.target}{whose}{what}"
+
+
+@describe.register
+def _(fact: facts.Effect) -> tuple[str, str]:
+    values = ", ".join(str(value) for value in fact.content.values())
+    return fact.instance or "database", f"{fact.table} row {fact.row}: {fact.id} ({values})"
+
+
+@describe.register
+def _(fact: facts.State) -> tuple[str, str]:
+    return "database", f"{fact.table} holds {len(fact.rows)} rows at the end"
+
+
+@describe.register
+def _(fact: facts.Settled) -> tuple[str, str]:
+    if fact.quiet:
+        return "grader", "everything is committed and at rest"
+    return "grader", f"gives up waiting: {'; '.join(fact.unmet)}"
+
+
+@describe.register
+def _(fact: facts.Stall) -> tuple[str, str]:
+    return "grader", f"stood still for {fact.drift_s:.1f} s"
+
+
+@describe.register
+def _(fact: facts.Aborted) -> tuple[str, str]:
+    return "grader", f"the scenario ends early: {fact.detail}"
+
+
+def at(topic: str, partition: int, offset: int | None) -> str:
+    """A record's place as people write it."""
+    return f"{short_topic(topic)}-{partition}@{'?' if offset is None else offset}"
+
+
+SHAPES: dict[type[Fact], str] = {
+    facts.Sent: "sent",
+    facts.Fetched: "fetched",
+    facts.Effect: "effect",
+    facts.Commit: "commit",
+    facts.Assigned: "owns",
+    facts.Joined: "owns",
+    facts.Left: "left",
+    facts.Fault: "fault",
+    facts.Refused: "refused",
+}
+
+
+def mark_of(fact: Fact, row: Row) -> Mark:
+    """A row as it is drawn: in the lane of its instance, or in the grader's."""
+    instance = getattr(fact, "instance", None)
+    shape = fact.what if isinstance(fact, facts.Process) else SHAPES.get(type(fact), "note")
+    return Mark(row.n, row.t, instance or "grader", shape, f"#{row.n} {row.text}", row.badge)
+
+
+def lives(history: History) -> list[tuple[int, str, str]]:
+    """What happened to each instance's process, as (fact number, instance, what)."""
+    return [(p.n, p.instance, p.what) for p in history.of(facts.Process)]

@@ -1,0 +1,294 @@
+"""Grade a submission: play the scenarios, judge the histories, report.
+
+One broker serves all scenarios of a submission, two side by side; each has topics, a group and a
+database of its own. Every attempt's history is saved, and `recheck` makes the same report from the
+saved histories alone.
+"""
+
+import asyncio
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from graders import report
+from graders.history import History, Recorder
+from graders.kafka import Kafka
+from graders.lab import Lab, Program, open_lab
+from graders.report import Report
+from graders.spec import Challenge, Scenario, Submission
+from graders.trouble import NotExercised
+from graders.verdict import (
+    Attempt,
+    ScenarioOutcome,
+    conclude,
+    is_hopeless,
+    judge,
+    skipped,
+    wants_another,
+)
+from sandbox.box import Limits
+from sandbox.broker import Broker
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+from sandbox.runtimes import get_runtime
+
+SIDE_BY_SIDE = 2
+SCENARIO_S = 90.0
+MORE_PATIENCE = 2.0
+APP = Path("/app")
+RUN_FILE = "run.json"
+HOPELESS = "Not played: the program never had any effect in two others."
+
+OnEvent = Callable[[dict[str, Any]], None]
+log = logging.getLogger(__name__)
+
+
+async def grade(
+    challenge: Challenge,
+    submission: Submission,
+    *,
+    seed: int,
+    pool: BrokerPool,
+    databases: Cluster,
+    history_dir: Path,
+    scenarios: Sequence[str] | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> Report:
+    """Judge a submission and return its report.
+
+    Plays the named scenarios, or all. `history_dir` gets one file for each attempt. `on_event` sees
+    output, story and progress as they come: {"type": "output" | "story" | "scenario" | "report"}.
+    Raises KeyError for an unknown scenario, ValueError for an unknown language, SandboxError when
+    no broker can be had. A platform fault inside a scenario is no exception but a verdict.
+    """
+    chosen = [challenge.scenario(n) for n in scenarios] if scenarios else list(challenge.scenarios)
+    runtime = get_runtime(submission.language)
+    problems = submission.problems() or runtime.check(submission.files)
+    if problems:
+        result = report.refused(challenge, seed, problems)
+        on_event({"type": "report", "report": dict(result.data)})
+        return result
+    await asyncio.to_thread(history_dir.mkdir, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        submission.write_to(Path(folder))
+        program = Program(
+            source=Path(folder),
+            command=runtime.command(APP),
+            env=runtime.env,
+            mounts=runtime.mounts,
+            limits=challenge.limits or Limits(),
+        )
+        async with AsyncExitStack() as stack:
+            grading = Grading(
+                challenge, chosen, seed, program, pool, databases, history_dir, on_event, stack
+            )
+            return await grading.run()
+
+
+@dataclass
+class Grading:
+    """One submission being graded."""
+
+    challenge: Challenge
+    chosen: Sequence[Scenario]
+    seed: int
+    program: Program
+    pool: BrokerPool
+    databases: Cluster
+    history_dir: Path
+    on_event: OnEvent
+    stack: AsyncExitStack
+    attempts: dict[str, list[Attempt]] = field(default_factory=dict)
+    skips: dict[str, str] = field(default_factory=dict)
+    lend_s: float = 0.0
+    check_s: float = 0.0
+    program_cpu_s: float = 0.0
+    version: str = ""
+    _broker: Broker | None = None
+    _kafka: Kafka | None = None
+    _lending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def checks(self) -> list[str]:
+        """The ids of the checks that count."""
+        return [use.id for use in self.challenge.checks]
+
+    async def run(self) -> Report:
+        """Play all scenarios and report."""
+        began, cpu = time.monotonic(), time.process_time()
+        for scenario in self.chosen:
+            self._tell(scenario, "waiting")
+        places = asyncio.Semaphore(SIDE_BY_SIDE)
+        async with asyncio.TaskGroup() as tasks:
+            for scenario in self.chosen:
+                tasks.create_task(self._play_in_turn(scenario, places))
+        timing = {
+            "queue_s": 0.0,
+            "lend_s": self.lend_s,
+            "run_s": time.monotonic() - began - self.lend_s - self.check_s,
+            "check_s": self.check_s,
+            "total_s": time.monotonic() - began,
+            "cpu_s": time.process_time() - cpu,
+            "program_cpu_s": self.program_cpu_s,
+        }
+        run = {
+            "challenge": self.challenge.name,
+            "seed": self.seed,
+            "scenarios": [scenario.name for scenario in self.chosen],
+            "skips": self.skips,
+            "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
+            "versions": {"kafka": self.version, "offsetzero": metadata.version("offsetzero")},
+        }
+        (self.history_dir / RUN_FILE).write_text(json.dumps(run, indent=1), "utf-8")
+        result = conclude_all(self.challenge, run, self.attempts)
+        self.on_event({"type": "report", "report": dict(result.data)})
+        return result
+
+    async def _play_in_turn(self, scenario: Scenario, places: asyncio.Semaphore) -> None:
+        async with places:
+            attempts = self.attempts[scenario.name] = []
+            self._tell(scenario, "running")
+            while not attempts or wants_another(attempts):
+                if is_hopeless([a for each in self.attempts.values() for a in each]):
+                    break
+                attempts.append(await self._attempt(scenario, attempts))
+            if attempts:
+                outcome = conclude(scenario.name, attempts, self.checks)
+                self._tell(scenario, "done", outcome.verdict)
+            else:
+                self.skips[scenario.name] = HOPELESS
+                self._tell(scenario, "done", "INCONCLUSIVE")
+
+    def _tell(self, scenario: Scenario, state: str, verdict: str | None = None) -> None:
+        event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}
+        self.on_event(event | ({"verdict": verdict} if verdict else {}))
+
+    async def _attempt(self, scenario: Scenario, before: Sequence[Attempt]) -> Attempt:
+        """Play a scenario once more, save its history, and judge it."""
+        history = Recorder()
+        patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
+        try:
+            await self._play(scenario, history, patience)
+        except Exception as error:
+            log.warning("%s: %s", scenario.name, error, exc_info=error)
+            detail = "; ".join(map(describe, leaves(error)))
+            if not len(history):
+                self._began_anyway(scenario, history)
+            history.append("aborted", reason="harness", detail=detail)
+        began = time.monotonic()
+        name = f"{scenario.name}.{len(before) + 1}.jsonl"
+        await asyncio.to_thread(history.save, self.history_dir / name)
+        attempt = judge(history, self.checks)
+        self.check_s += time.monotonic() - began
+        return attempt
+
+    async def _play(self, scenario: Scenario, history: Recorder, patience: float) -> None:
+        broker, kafka = await self._lend()
+        await self.databases.start()
+        async with open_lab(
+            self.challenge,
+            scenario,
+            seed=self.seed,
+            patience=patience,
+            program=self.program,
+            broker=broker,
+            kafka=kafka,
+            cluster=self.databases,
+            history=history,
+            on_event=self.on_event,
+        ) as lab:
+            try:
+                await play(lab)
+            finally:
+                self.program_cpu_s += sum(i.cpu_seconds for i in lab.instances.values())
+
+    async def _lend(self) -> tuple[Broker, Kafka]:
+        """The submission's broker; another one when it has died."""
+        async with self._lending:
+            if self._broker is None or not self._broker.alive:
+                began = time.monotonic()
+                self._broker = await self.stack.enter_async_context(self.pool.lend())
+                self._kafka = Kafka(self._broker.bootstrap)
+                self.stack.callback(self._kafka.close)
+                self.version = self._broker.version
+                self.lend_s += time.monotonic() - began
+            assert self._kafka is not None
+            return self._broker, self._kafka
+
+    def _began_anyway(self, scenario: Scenario, history: Recorder) -> None:
+        """A history always says what it is of."""
+        history.append(
+            "scenario",
+            challenge=self.challenge.name,
+            scenario=scenario.name,
+            seed=self.seed,
+            driver="process",
+            group="",
+            topics={},
+        )
+
+
+async def play(lab: Lab) -> None:
+    """Play a lab's scenario to its end, however it ends, and record what the program left
+    behind."""
+    try:
+        async with asyncio.timeout(SCENARIO_S * lab.patience):
+            await lab.scenario.run(lab)
+    except NotExercised as error:
+        lab.history.append("aborted", reason="not_exercised", detail=str(error))
+        await lab.recover()
+    except TimeoutError:
+        detail = f"the scenario was not over after {SCENARIO_S * lab.patience:.0f} s"
+        lab.history.append("aborted", reason="wall-clock", detail=detail)
+    await lab.close()
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions in an exception group, however deep; the exception itself when it is none."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [error]
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def conclude_all(
+    challenge: Challenge, run: Mapping[str, Any], attempts: Mapping[str, Sequence[Attempt]]
+) -> Report:
+    """The report on a run from its attempts. Pure."""
+    checks = [use.id for use in challenge.checks]
+    hopeless = is_hopeless([a for each in attempts.values() for a in each])
+    outcomes: list[ScenarioOutcome] = [
+        skipped(name, run["skips"][name], checks)
+        if name in run["skips"]
+        else conclude(name, attempts[name], checks, hopeless=hopeless)
+        for name in run["scenarios"]
+    ]
+    return report.build(challenge, run["seed"], outcomes, run["timing"], run["versions"])
+
+
+def recheck(history_dir: Path, challenge: Challenge) -> Report:
+    """The report again, from the saved histories alone; runs no program.
+
+    Raises FileNotFoundError when the folder holds no run, ValueError for a damaged history.
+    """
+    run = json.loads((history_dir / RUN_FILE).read_text("utf-8"))
+    checks = [use.id for use in challenge.checks]
+    attempts = {
+        name: [
+            judge(History.load(path), checks)
+            for path in sorted(history_dir.glob(f"{name}.*.jsonl"))
+        ]
+        for name in run["scenarios"]
+    }
+    return conclude_all(challenge, run, attempts)

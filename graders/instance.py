@@ -1,0 +1,201 @@
+"""One instance of the program: its box, what can be done to it, and the orchestrator's part.
+
+An instance that exits by itself is started again 0.3 s later, at most five times, as an
+orchestrator would do it. However an instance ends, the world treats it as a crash treats it: its
+connections break, its open transactions roll back, its group members count as expired.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from graders.trouble import PlatformFault
+from sandbox.box import Box, Exit
+
+if TYPE_CHECKING:
+    from graders.lab import Lab
+
+MOST_RESTARTS = 5
+RESTART_AFTER_S = 0.3
+HOPELESS = {
+    "output": "it printed more than it may",
+    "wall-clock": "it ran longer than it may",
+}
+FREEZE_ATTEMPTS = 40
+FREEZE_AGAIN_S = 0.01
+LAST_LINES = 5
+LINE_CHARS = 300
+
+
+class Instance:
+    """One running instance of the program, by its name (INSTANCE_ID)."""
+
+    def __init__(self, lab: "Lab", name: str) -> None:
+        self.name = name
+        self.frozen = False
+        self.abandoned = False
+        self.cpu_seconds = 0.0
+        self._lab = lab
+        self._box: Box | None = None
+        self._ending: str | None = None  # how we want it to end; None while it is to live
+        self._life: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its program is there, or about to be started again."""
+        return self._life is not None and not self._life.done()
+
+    async def start(self) -> None:
+        """Start its program; nothing is done when it is there already."""
+        if self.alive:
+            return
+        self._ending = None
+        self._wake.clear()
+        await self._launch("started")
+        self._life = self._lab.tasks.create_task(self._live(), name=f"life of {self.name}")
+
+    async def kill(self) -> None:
+        """SIGKILL. Its sessions end as a crash ends them: database transactions roll back, and the
+        group counts it as expired at once (see `evict`)."""
+        if self._life is None:
+            return
+        self._ending = self._ending or "killed"
+        self._wake.set()
+        if self._box is not None:
+            await self._box.kill()
+        await self._life
+        self._life = None
+
+    async def terminate(self, grace: float = 5.0) -> None:
+        """SIGTERM, then SIGKILL after `grace` seconds; returns when it has ended. Not restarted."""
+        if self._life is None:
+            return
+        self._ending = "stopped"
+        self._wake.set()
+        self._note("terminated")
+        if self._box is not None:
+            self._box.signal(signal.SIGTERM)
+        await asyncio.wait([self._life], timeout=grace * self._lab.patience)
+        if not self._life.done():
+            self._ending = "killed"
+        await self.kill()
+
+    async def freeze(self) -> None:
+        """Stop every process of it where it is. It stays a member of the group until `evict`.
+
+        Between two database transactions if it can be: frozen inside one it would only make the
+        others wait for its locks. An instance whose statement is being held is frozen right there.
+        """
+        assert self._box is not None
+        for _ in range(FREEZE_ATTEMPTS):
+            await self._box.freeze()
+            if not await self._inside_transaction():
+                break
+            await self._box.thaw()
+            await asyncio.sleep(FREEZE_AGAIN_S)
+        else:
+            await self._box.freeze()
+        self.frozen = True
+        self._note("frozen")
+
+    async def _inside_transaction(self) -> bool:
+        """Whether it has an open transaction that no fault of ours is holding."""
+        held = {pid for fault in self._lab.sink.faults for pid in fault.pids}
+        mine = [s for s in await self._lab.sink.sessions() if s.instance == self.name]
+        return any(s.in_transaction for s in mine) and not any(s.pid in held for s in mine)
+
+    async def thaw(self) -> None:
+        """Let a frozen instance go on."""
+        assert self._box is not None
+        self.frozen = False
+        self._note("thawed")
+        await self._box.thaw()
+
+    async def evict(self) -> None:
+        """Make the group forget its members now, as after an expired session."""
+        await self._lab.gateway.evict(self.name)
+
+    async def _launch(self, what: str) -> None:
+        """Start the program in a fresh box and serve its doors."""
+        lab = self._lab
+        box = await Box.start(
+            self.name,
+            command=lab.program.command,
+            source=lab.program.source,
+            env=lab.environment(self.name),
+            door_ports=lab.program.door_ports,
+            limits=lab.program.limits,
+            mounts=lab.program.mounts,
+            on_output=self._output,
+        )
+        self._box = box
+        self._note(what)
+        await lab.gateway.attach(self.name, box.doors)
+
+    async def _live(self) -> None:
+        """See the program to its end, and start it again as often as it ends by itself, within
+        reason."""
+        for left in range(MOST_RESTARTS, -1, -1):
+            exit = await self._see_end()
+            if self._ending is not None:
+                return
+            hopeless = HOPELESS.get(exit.reason)
+            if hopeless or not left:
+                why = hopeless or f"it ended {MOST_RESTARTS + 1} times, {ending(exit)}"
+                self.abandoned = True
+                self._note("abandoned", reason=why, output=list(self._last_lines))
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), RESTART_AFTER_S)
+            if self._ending is not None:
+                return
+            await self._launch("restarted")
+
+    async def _see_end(self) -> Exit:
+        """Wait until the program has ended and nothing is left of it."""
+        assert self._box is not None
+        if self._ending is not None:  # we were told while it was being started
+            await self._box.kill()
+        exit = await self._box.wait()
+        if exit.reason == "lost":
+            raise PlatformFault(f"the box of {self.name} was ended from outside")
+        if self._ending is None:
+            self._note("exited", exit, output=list(self._last_lines))
+        else:
+            self._note(self._ending, exit)
+        await self._bury()
+        return exit
+
+    async def _bury(self) -> None:
+        """End what the dead program left open, as the crash of a machine does in time."""
+        assert self._box is not None
+        self.cpu_seconds += self._box.cpu_seconds
+        self._box = None
+        sink, gateway = self._lab.sink, self._lab.gateway
+        sessions = [s.pid for s in await sink.sessions() if s.instance == self.name]
+        await gateway.detach(self.name)
+        await sink.end_sessions(sessions)
+        await gateway.evict(self.name)
+
+    def _output(self, stream: str, line: str) -> None:
+        self._last_lines.append(line[:LINE_CHARS])
+        self._lab.output(self.name, stream, line)
+
+    def _note(self, what: str, exit: Exit | None = None, **fields: Any) -> None:
+        """Record what happened to the process."""
+        if exit:
+            fields |= {"code": exit.code, "signal": exit.signal, "reason": exit.reason}
+        self._lab.history.append("process", instance=self.name, what=what, **fields)
+
+
+def ending(exit: Exit) -> str:
+    """How a program ended, in words."""
+    if exit.reason in ("memory", "pids"):
+        return f"last by using more {exit.reason} than it may"
+    if exit.signal is not None:
+        return f"last by signal {exit.signal}"
+    return f"last with exit code {exit.code}"

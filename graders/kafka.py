@@ -1,0 +1,165 @@
+"""The grader's own dealings with the broker, past the gateway and without disturbing the program.
+
+Requests about topics and groups go over one connection of our own; records are written and read
+with librdkafka in a thread, because nothing in this is worth writing twice.
+"""
+
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from graders.trouble import PlatformFault
+from sandbox.gateway.gateway import kafka_codec
+from sandbox.gateway.link import Link
+
+Lane = tuple[str, int]
+
+CREATE_TOPICS_VERSION = 5
+OFFSET_FETCH_VERSION = 7
+TOPIC_EXISTS = 36
+BY_KEY = -1  # librdkafka's RD_KAFKA_PARTITION_UA
+SEND_TIMEOUT_S = 20.0
+DRAIN_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the broker put a record; `outcome` "info" and offset None when it did not say."""
+
+    partition: int
+    offset: int | None
+    outcome: str
+
+
+class Kafka:
+    """The grader's connection to one broker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        host, port = bootstrap.rsplit(":", 1)
+        self._bootstrap = bootstrap
+        self._link = Link(kafka_codec(), (host, int(port)))
+        self._producer: Producer | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+    async def create_topics(self, topics: Mapping[str, int]) -> None:
+        """Create topics by name and number of partitions. PlatformFault when that fails."""
+        rows = [
+            {"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}
+            for name, partitions in topics.items()
+        ]
+        body = {"Topics": rows, "timeoutMs": 15_000, "validateOnly": False}
+        answer = await self._link.call("CreateTopics", CREATE_TOPICS_VERSION, body)
+        for topic in answer["Topics"]:
+            if topic["ErrorCode"] not in (0, TOPIC_EXISTS):
+                raise PlatformFault(f"cannot create {topic['Name']}: {topic['ErrorMessage']}")
+
+    async def committed(self, group: str, lanes: Sequence[Lane]) -> dict[Lane, int | None]:
+        """The group's position in each lane; None where it never committed. Offsets of open
+        transactions are not counted."""
+        topics: dict[str, list[int]] = {}
+        for topic, partition in lanes:
+            topics.setdefault(topic, []).append(partition)
+        rows = [{"Name": name, "PartitionIndexes": found} for name, found in topics.items()]
+        body = {"GroupId": group, "Topics": rows, "RequireStable": False}
+        answer = await self._link.call("OffsetFetch", OFFSET_FETCH_VERSION, body)
+        return {
+            (topic["Name"], part["PartitionIndex"]): (
+                part["CommittedOffset"] if part["CommittedOffset"] >= 0 else None
+            )
+            for topic in answer["Topics"]
+            for part in topic["Partitions"]
+        }
+
+    async def send(
+        self, topic: str, records: Sequence[tuple[str, str]], partition: int | None
+    ) -> list[Written]:
+        """Write (key, value) records in order; returns when the broker has them all, or has not
+        answered for 20 s. Without a partition the key decides, as with Java's default."""
+        return await asyncio.to_thread(self._send, topic, records, partition)
+
+    def _send(
+        self, topic: str, records: Sequence[tuple[str, str]], partition: int | None
+    ) -> list[Written]:
+        producer = self._producer or self._make_producer()
+        answers: list[Written | None] = [None] * len(records)
+        done = threading.Event()
+
+        def answered(index: int, error: KafkaError | None, message: Message) -> None:
+            answers[index] = written(error, message)
+            if all(answers):
+                done.set()
+
+        place = BY_KEY if partition is None else partition
+        for index, (key, value) in enumerate(records):
+            report = functools.partial(answered, index)
+            producer.produce(topic, value, key, partition=place, on_delivery=report)
+        deadline = time.monotonic() + SEND_TIMEOUT_S
+        while records and not done.is_set() and time.monotonic() < deadline:
+            producer.poll(0.05)
+        return [answer or Written(partition or 0, None, "info") for answer in answers]
+
+    def _make_producer(self) -> Producer:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "partitioner": "murmur2_random",
+                "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
+                "log_level": 0,
+            }
+        )
+        return self._producer
+
+    async def drain(self, topics: Mapping[str, int]) -> list[Message]:
+        """Every record that a read_committed reader finds in the topics, from first to last."""
+        return await asyncio.to_thread(self._drain, topics)
+
+    def _drain(self, topics: Mapping[str, int]) -> list[Message]:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "grader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "log_level": 0,
+            }
+        )
+        lanes = [TopicPartition(t, p, 0) for t, count in topics.items() for p in range(count)]
+        try:
+            consumer.assign(lanes)
+            return read_to_end(consumer, len(lanes))
+        finally:
+            consumer.close()
+
+
+def written(error: KafkaError | None, message: Message) -> Written:
+    """What a delivery report says."""
+    offset = None if error else message.offset()
+    return Written(message.partition() or 0, offset, "info" if error else "ok")
+
+
+def read_to_end(consumer: Consumer, lanes: int) -> list[Message]:
+    """Read until the end of each lane was met. PlatformFault when that takes over 20 s."""
+    found: list[Message] = []
+    ended: set[Lane] = set()
+    deadline = time.monotonic() + DRAIN_TIMEOUT_S
+    while len(ended) < lanes:
+        if time.monotonic() > deadline:
+            raise PlatformFault("the topics could not be read to their end within 20 s")
+        for message in consumer.consume(500, timeout=0.1):
+            error = message.error()
+            if error is None:
+                found.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ended.add((str(message.topic()), int(message.partition() or 0)))
+    return found

@@ -1,0 +1,214 @@
+"""When is a run over? The predicate of quiet, and how long to wait for it.
+
+*Accounted for*: every event sent has its effects, the group's position lies past every record, and
+all living instances are members that own all partitions. When that stays so for 0.3 s the run is
+quiet; the good case costs no more. Otherwise the wait goes on while there is progress (new effects,
+positions, records handed out), at most 60 s, and ends when there was none for 7 s: longer than the
+usual commit timer of 5 s. An effect that is missing although the position lies past everything can
+only come late by a retry inside the program, so 3 s must do for it. All times are multiplied by the
+run's patience.
+
+Positions are read from the gateway's facts, and confirmed by asking the broker before they are
+believed: a transactional commit counts only when its transaction ends.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graders.conditions import owners
+from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Process, Sent
+from graders.history import History
+
+if TYPE_CHECKING:
+    from graders.lab import Lab
+
+STABLE_S = 0.3
+STUCK_S = 7.0
+LOST_S = 3.0
+MOST_S = 60.0
+MEMBERS_S = 5.0
+LOOK_S = 0.25
+BREATH_S = 0.03
+ENDS = ("exited", "killed", "stopped", "abandoned")
+
+Lane = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run has come. Two equal positions mean that nothing happened in between."""
+
+    missing: tuple[str, ...]
+    behind: tuple[tuple[str, int, int], ...]
+    effects: int
+    reached: tuple[int, ...]
+    ends: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything sent is accounted for."""
+        return not self.missing and not self.behind
+
+
+class Course:
+    """Follows one run's history: what has been sent, done and committed so far."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def position(self, committed: dict[Lane, int]) -> Position:
+        """The position now, with the group's offsets as given."""
+        sent = self.history.of(Sent)
+        done = {(effect.table, effect.id) for effect in self.history.of(Effect)}
+        wanted = dict.fromkeys((table, s.id) for s in sent for table in s.expect)
+        ends: dict[Lane, list[int]] = {}
+        for s in sent:
+            ends.setdefault((s.topic, s.partition), []).append(s.offset or 0)
+        behind = [
+            (*lane, sum(offset >= committed.get(lane, 0) for offset in offsets))
+            for lane, offsets in sorted(ends.items())
+        ]
+        fetched: dict[Lane, int] = {}
+        for fetch in self.history.of(Fetched):
+            lane = (fetch.topic, fetch.partition)
+            fetched[lane] = max(fetched.get(lane, -1), fetch.last)
+        return Position(
+            missing=tuple(id for table, id in wanted if (table, id) not in done),
+            behind=tuple(each for each in behind if each[2]),
+            effects=len(done),
+            reached=(*sorted(fetched.values()), *(committed.get(lane, 0) for lane in sorted(ends))),
+            ends=sum(p.what in ENDS for p in self.history.of(Process)),
+        )
+
+    def committed(self) -> dict[Lane, int]:
+        """The group's offsets as the gateway saw them accepted, open transactions included."""
+        found: dict[Lane, int] = {}
+        for commit in self.history.of(Commit):
+            if commit.outcome == "accepted":
+                found[commit.topic, commit.partition] = commit.offset
+        return found
+
+    def unrest(self) -> int:
+        """A number that grows whenever something happens that a quiet run does not do."""
+        kinds = (Effect, Commit, Process, Joined, Assigned, Fetched, Left)
+        return sum(len(self.history.of(kind)) for kind in kinds)
+
+
+def all_are_members(lab: "Lab") -> bool:
+    """Whether every living instance is a member of the group, and all partitions are owned; true
+    also of a program that uses no group management at all."""
+    joined: set[str] = set()
+    for fact in lab.history:
+        if isinstance(fact, Joined):
+            joined.add(fact.instance)
+        elif isinstance(fact, Left) or (isinstance(fact, Process) and fact.what in ENDS):
+            joined.discard(fact.instance)
+    if not lab.history.of(Joined):
+        return True
+    living = {name for name, instance in lab.instances.items() if instance.alive}
+    lanes = sum(lab.history.began.topics.values())
+    owned = owners(lab.history)
+    return living <= joined and len(owned) == lanes and set(owned.values()) <= living
+
+
+async def until_all_are_members(lab: "Lab") -> None:
+    """Give instances that were frozen, evicted or just started a few seconds to take their place,
+    so that the sentinels find everybody at work."""
+    await lab.history.wait_for(lambda _: all_are_members(lab) or lab.is_gone(), MEMBERS_S)
+
+
+async def settle(lab: "Lab") -> None:
+    """Wait for quiet, and record how the wait ended. Never raises for the program's sake."""
+    lab.history.append("phase", name="settle")
+    watch = Watch(lab)
+    while not await watch.is_over():
+        await asyncio.sleep(BREATH_S)  # a look costs more than a fact; many facts share one
+        await lab.history.wait_for(watch.has_news, LOOK_S)
+    watch.record()
+
+
+class Watch:
+    """One wait for quiet."""
+
+    def __init__(self, lab: "Lab") -> None:
+        self.lab = lab
+        self.course = Course(lab.history)
+        self.began = self.moved = self.rested = time.monotonic()
+        self.seen = len(lab.history)
+        self.unrest = -1
+        self.position = self.course.position({})
+        self.quiet = False
+        self.moving = False
+
+    def has_news(self, history: History) -> bool:
+        """Whether the history has grown since the last look."""
+        return len(history) > self.seen
+
+    async def is_over(self) -> bool:
+        """Look once; whether the wait is over, and `quiet` and `moving` are decided."""
+        self.seen = len(self.lab.history)
+        now = time.monotonic()
+        await self._look(now)
+        patience = self.lab.patience
+        resting = now - self.rested >= STABLE_S
+        if self.position.is_complete and resting:
+            waited = now - self.began
+            self.quiet = all_are_members(self.lab) or waited > MEMBERS_S * patience
+            if self.quiet:
+                return True
+        lost = bool(self.position.missing) and not self.position.behind
+        if now - self.moved >= (LOST_S if lost else STUCK_S) * patience:
+            self.quiet = not self.position.behind
+            return True
+        self.moving = now - self.began >= MOST_S * patience
+        return self.moving or self.lab.is_gone()
+
+    async def _look(self, now: float) -> None:
+        """Bring position, last progress and last unrest up to date."""
+        unrest = self.course.unrest()
+        if unrest != self.unrest:
+            self.unrest, self.rested = unrest, now
+        committed = self.course.committed()
+        position = self.course.position(committed)
+        if not position.behind:  # by the facts; believe it when the broker says so too
+            position = self.course.position(await self._confirmed())
+        if position != self.position:
+            self.position, self.moved = position, now
+
+    async def _confirmed(self) -> dict[Lane, int]:
+        """The group's offsets as the broker has them."""
+        topics = self.lab.history.began.topics
+        lanes = [(topic, p) for topic, count in topics.items() for p in range(count)]
+        found = await self.lab.kafka.committed(self.lab.group, lanes)
+        return {lane: offset for lane, offset in found.items() if offset is not None}
+
+    def record(self) -> None:
+        """Write down how the wait ended."""
+        position = self.position
+        self.lab.history.append(
+            "settled",
+            quiet=self.quiet,
+            waited_s=round(time.monotonic() - self.began, 3),
+            unmet=unmet(position, self.lab),
+            missing=len(position.missing),
+            behind=[list(each) for each in position.behind],
+            moving=self.moving,
+        )
+
+
+def unmet(position: Position, lab: "Lab") -> list[str]:
+    """What is missing, in words."""
+    words = []
+    total = len({s.id for s in lab.history.of(Sent)})
+    if position.missing:
+        some = ", ".join(position.missing[:3])
+        more = ", ..." if len(position.missing) > 3 else ""
+        words.append(f"{len(position.missing)} of {total} events have no effect ({some}{more})")
+    for topic, partition, count in position.behind:
+        name = f"{topic.split('.', 1)[0]}-{partition}"
+        words.append(f"{name}: {count} record(s) not committed")
+    if lab.is_gone():
+        words.append("the program was given up")
+    return words

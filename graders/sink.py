@@ -1,0 +1,366 @@
+"""The outside world where effects land: the program's database, watched and disturbed.
+
+Triggers that belong to the grader log every effect in the program's own transaction and apply the
+armed faults (`sink.sql`). The log is pushed by LISTEN/NOTIFY in the order of commits. While a fault
+is armed, a monitor asks every 15 ms what it holds: a transaction that is being held cannot notify.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from graders.history import Recorder
+from graders.spec import Challenge, EffectTable, StateTable
+from sandbox.postgres import Database
+
+MONITOR_S = 0.015
+END_SESSIONS_S = 2.0
+# Program tables are named with their schema, and nothing the program made may be found first.
+SAFE = "-c search_path=pg_catalog"
+
+EFFECTS = """
+    select seq, "table", "row", txid::text, port,
+           extract(epoch from pg_xact_commit_timestamp(txid::xid))::float8 as committed_at
+    from grader.effect_log where {which} order by {order}
+"""
+MONITOR = """
+    select f.id, coalesce(pg_sequence_last_value(('grader.matches_' || f.id)::regclass), 0) as
+    matched,
+           coalesce(array_agg(l.pid) filter (where l.pid is not null), '{}') as pids,
+           coalesce(bool_or(exists (
+               select from pg_stat_activity a
+               where a.datname = current_database() and l.pid = any(pg_blocking_pids(a.pid))
+           )), false) as waited_for
+    from grader.fault f
+    left join pg_locks l on l.locktype = 'advisory' and not l.granted
+        and l.classid = f.lock_key::oid and l.objid = f.id::oid
+        and l.database = (select oid from pg_database where datname = current_database())
+    group by f.id
+"""
+SESSIONS = """
+    select pid, client_port, state, xact_start is not null as in_transaction
+    from pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend'
+      and client_port is not null and client_port > 0
+"""
+
+
+@dataclass
+class SinkFault:
+    """A fault in the database, on rows of one table.
+
+    `matched` counts rows that matched, `applied` those that were held or failed; `held` is whether
+    one is being held right now, `waited_for` whether another session waits for that transaction.
+    """
+
+    id: str
+    action: str
+    target: str
+    sink: "Sink"
+    number: int
+    first: int
+    last: int
+    matched: int = 0
+    applied: int = 0
+    waited_for: bool = False
+    pids: frozenset[int] = frozenset()
+    over: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether a row is being held right now."""
+        return bool(self.pids)
+
+    @property
+    def holds(self) -> bool:
+        """Whether this fault holds rather than fails."""
+        return self.action == "hold"
+
+    async def release(self) -> None:
+        """Let what is held go on; later matches are not held any more."""
+        await self.sink.end(self, "released")
+
+    async def drop(self) -> None:
+        """Abort what is held as a crash would: its connections end. Later matches pass."""
+        await self.sink.end(self, "dropped")
+
+    async def cancel(self) -> None:
+        """Disarm; what is held goes on."""
+        await self.sink.end(self, "cancelled")
+
+    def note(self, what: str) -> None:
+        """Record what became of the fault."""
+        fields = {"fault": self.id, "what": what, "action": self.action, "target": self.target}
+        self.sink.history.append("fault", **fields)
+
+
+@dataclass
+class Session:
+    """A connection of the program to its database, seen from the server."""
+
+    pid: int
+    instance: str | None
+    in_transaction: bool
+
+
+@dataclass
+class Sink:
+    """The program's database under the grader's control; made by `open_sink`."""
+
+    history: Recorder
+    database: Database
+    control: psycopg.AsyncConnection[dict[str, Any]]
+    instance_of: Callable[[int], str | None]
+    tables: Mapping[str, EffectTable]
+    epoch_offset: float
+    lock_key: int = field(default_factory=lambda: secrets.randbelow(2**31))
+    faults: list[SinkFault] = field(default_factory=list)
+    _seen: set[int] = field(default_factory=set)
+    _armed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hold(
+        self,
+        table: str,
+        *,
+        row: Mapping[str, Any] | None = None,
+        nth: int = 1,
+        times: int = 1,
+        at: str = "insert",
+    ) -> SinkFault:
+        """Hold the nth matching row (and the `times - 1` after it) until `release` or `drop`.
+
+        A row matches when it is inserted or updated and has the values of `row`
+        (`{"event_id": sent[3].id}`). It is written by then, so its locks are taken. `at="commit"`
+        lets the statement pass and holds the COMMIT of its transaction.
+        """
+        return await self._arm("hold", table, row or {}, nth, times, at, sqlstate=None)
+
+    async def fail(
+        self,
+        table: str,
+        sqlstate: str = "40001",
+        *,
+        row: Mapping[str, Any] | None = None,
+        nth: int = 1,
+        times: int = 1,
+        at: str = "insert",
+    ) -> SinkFault:
+        """Fail the nth matching row (and the `times - 1` after it) with that SQLSTATE; `row` and
+        `at` as for `hold`."""
+        return await self._arm("fail", table, row or {}, nth, times, at, sqlstate)
+
+    async def _arm(
+        self,
+        action: str,
+        table: str,
+        row: Mapping[str, Any],
+        nth: int,
+        times: int,
+        at: str,
+        sqlstate: str | None,
+    ) -> SinkFault:
+        number = len(self.faults) + 1
+        what = {"insert": "write to", "commit": "COMMIT of"}[at]
+        which = "".join(f" with {name} {value}" for name, value in row.items())
+        verb = "hold" if sqlstate is None else f"fail {sqlstate}"
+        fault = SinkFault(
+            f"s{number}", verb, f"{what} {table}{which}", self, number, nth, nth + times - 1
+        )
+        await self.control.execute(f"create sequence grader.matches_{number}")
+        if fault.holds:
+            await self.control.execute("select pg_advisory_lock(%s, %s)", (self.lock_key, number))
+        await self.control.execute(
+            "insert into grader.fault values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (number, table, at, json.dumps(row), nth, fault.last, self.lock_key, sqlstate),
+        )
+        self.faults.append(fault)
+        fault.note("armed")
+        self._armed.set()
+        return fault
+
+    async def end(self, fault: SinkFault, what: str) -> None:
+        """End a fault (`what`: released, dropped, cancelled); the second time nothing happens."""
+        if fault.over:
+            return
+        await self.look()
+        fault.over = True
+        await self.control.execute("delete from grader.fault where id = %s", (fault.number,))
+        if what == "dropped":
+            await self.end_sessions(fault.pids)
+        fault.note(what)
+        fault.pids, fault.waited_for = frozenset(), False
+        if fault.holds:
+            await self.control.execute(
+                "select pg_advisory_unlock(%s, %s)", (self.lock_key, fault.number)
+            )
+
+    async def monitor(self) -> None:
+        """Keep the faults' counts true while any is armed; runs until it is cancelled."""
+        while True:
+            await self._armed.wait()
+            if not await self.look():
+                self._armed.clear()
+            await asyncio.sleep(MONITOR_S)
+
+    async def look(self) -> bool:
+        """Bring the faults' counts up to date; whether any can still change."""
+        rows = await (await self.control.execute(MONITOR)).fetchall()
+        for row in rows:
+            fault = self.faults[row["id"] - 1]
+            if not fault.over:
+                self._update(fault, row["matched"], frozenset(row["pids"]), row["waited_for"])
+        return any(not f.over and (f.held or f.matched < f.last) for f in self.faults)
+
+    def _update(
+        self, fault: SinkFault, matched: int, pids: frozenset[int], waited_for: bool
+    ) -> None:
+        before = (fault.matched, fault.pids, fault.waited_for)
+        applied = max(0, min(matched, fault.last) - fault.first + 1)
+        fault.matched, fault.pids, fault.waited_for = matched, pids, waited_for
+        while fault.applied < applied:
+            fault.applied += 1
+            fault.note("applied")
+        if before != (matched, pids, waited_for):
+            self.history.touch()
+
+    async def sessions(self) -> list[Session]:
+        """The program's connections, with the instance that each belongs to."""
+        rows = await (await self.control.execute(SESSIONS)).fetchall()
+        return [
+            Session(row["pid"], self.instance_of(row["client_port"]), row["in_transaction"])
+            for row in rows
+        ]
+
+    async def end_sessions(self, pids: Iterable[int]) -> None:
+        """End connections as the crash of their client does; returns when they are gone."""
+        wanted = list(pids)
+        deadline = time.monotonic() + END_SESSIONS_S
+        while wanted and time.monotonic() < deadline:
+            rows = await (
+                await self.control.execute(
+                    "select pid, pg_terminate_backend(pid) from pg_stat_activity"
+                    " where pid = any(%s)",
+                    (wanted,),
+                )
+            ).fetchall()
+            if not rows:
+                return
+            await asyncio.sleep(0.005)
+
+    async def listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Record effects as their transactions commit; runs until it is cancelled."""
+        pending: list[int] = []
+        async for notify in connection.notifies():
+            pending.append(int(notify.payload))
+            pending += [int(n.payload) async for n in connection.notifies(timeout=0)]
+            await self.record(pending)
+            pending = []
+
+    async def record(self, numbers: Iterable[int]) -> None:
+        """Record these rows of the log, in this order, those that are not recorded yet."""
+        wanted = [n for n in numbers if n not in self._seen]
+        query = EFFECTS.format(which="seq = any(%s)", order="array_position(%s, seq)")
+        rows = await (await self.control.execute(query, (wanted, wanted))).fetchall()
+        for row in rows:
+            self._effect(row)
+
+    async def record_rest(self) -> None:
+        """Record what the log holds and no notification told of yet, by time of commit."""
+        query = EFFECTS.format(which="true", order="committed_at, seq")
+        for row in await (await self.control.execute(query)).fetchall():
+            self._effect(row)
+
+    def _effect(self, row: Mapping[str, Any]) -> None:
+        if row["seq"] in self._seen:
+            return
+        self._seen.add(row["seq"])
+        table = self.tables[row["table"]]
+        self.history.append(
+            "effect",
+            table=table.table,
+            row=row["seq"],
+            id=str(row["row"][table.id]),
+            content={name: row["row"][name] for name in table.content},
+            instance=self.instance_of(row["port"]) if row["port"] else None,
+            txid=row["txid"],
+            committed_t=round(row["committed_at"] - self.epoch_offset, 6),
+        )
+
+    async def state(self, table: StateTable) -> list[dict[str, Any]]:
+        """The rows of a state table: its key and value columns, as JSON has them."""
+        columns = sql.SQL(", ").join(map(sql.Identifier, (*table.key, *table.values)))
+        query = sql.SQL("select to_jsonb(r) as row from (select {} from public.{}) r").format(
+            columns, sql.Identifier(table.table)
+        )
+        return [r["row"] for r in await (await self.control.execute(query)).fetchall()]
+
+
+@contextlib.asynccontextmanager
+async def open_sink(
+    history: Recorder,
+    database: Database,
+    challenge: Challenge,
+    instance_of: Callable[[int], str | None],
+) -> AsyncIterator[Sink]:
+    """Put the grader's triggers into a fresh database and watch it until the block ends.
+
+    Any failure of the watchers cancels the block and comes out of it.
+    """
+    async with await connect(database) as control, await connect(database) as listener:
+        await install(control, challenge)
+        await listener.execute("listen grader_effects")
+        sink = Sink(
+            history,
+            database,
+            control,
+            instance_of,
+            {effect.table: effect for effect in challenge.effects},
+            time.time() - history.now(),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            watchers = [
+                tasks.create_task(sink.listen(listener)),
+                tasks.create_task(sink.monitor()),
+            ]
+            yield sink
+            for watcher in watchers:
+                watcher.cancel()
+
+
+async def connect(database: Database) -> psycopg.AsyncConnection[dict[str, Any]]:
+    """The grader's own connection, in autocommit mode."""
+    return await psycopg.AsyncConnection.connect(
+        database.admin_dsn, autocommit=True, options=SAFE, row_factory=dict_row
+    )
+
+
+async def install(control: psycopg.AsyncConnection[Any], challenge: Challenge) -> None:
+    """Create the grader's schema and put its triggers on the challenge's tables."""
+    await control.execute(resources.files("graders").joinpath("sink.sql").read_text("utf-8"))
+    effects = {effect.table for effect in challenge.effects}
+    for table in effects | {state.table for state in challenge.states}:
+        await control.execute(triggers(table, is_effect=table in effects))
+
+
+def triggers(table: str, *, is_effect: bool) -> sql.Composed:
+    """The statements that put the triggers on a table. They fire in the order of their names."""
+    log = "create trigger grader_1_log after insert on public.{table} for each row execute function"
+    faults = (
+        "create trigger grader_2_faults after insert or update on public.{table}"
+        " for each row execute function grader.apply_faults('insert');"
+        "create constraint trigger grader_3_faults after insert or update on public.{table}"
+        " deferrable initially deferred"
+        " for each row execute function grader.apply_faults('commit')"
+    )
+    statements = (f"{log} grader.log_effect();" if is_effect else "") + faults
+    return sql.SQL(statements).format(table=sql.Identifier(table))

@@ -1,0 +1,156 @@
+"""From findings to verdicts: one attempt, one scenario, one submission. Pure.
+
+Per attempt and check: what its findings say; without any, PASS, unless the attempt says nothing
+(HAR-1, HAR-2, HAR-4) or got stuck (LIV-1), for then silence means nothing.
+
+A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
+happened. A platform fault and an attempt that says nothing are tried again. LIV-1 counts when two
+attempts end so; the repeats have doubled patience.
+
+Per submission and check: the worst over all scenarios. The score is the weighted share of checks
+that passed (PASS or WARN).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from graders.checks import HARNESS, Finding, check
+from graders.facts import Effect
+from graders.history import History
+from graders.spec import CheckUse
+from graders.verdicts import Verdict, worst
+
+MOST_ATTEMPTS = 3
+LIVENESS = "LIV-1"
+STUCK_TWICE = 2
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a scenario: its history, what was found in it, a verdict for each check."""
+
+    history: History
+    findings: tuple[Finding, ...]
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def silence(self) -> Verdict:
+        """What a check without findings gets in this attempt."""
+        doubts = [f.verdict for f in self.findings if f.check in (*HARNESS, LIVENESS)]
+        stuck = Verdict.INCONCLUSIVE if Verdict.FAIL in doubts else Verdict.PASS
+        return worst([stuck, *(v for v in doubts if v != Verdict.FAIL)])
+
+    @property
+    def violates(self) -> bool:
+        """Whether a safety violation was proven."""
+        return any(f.verdict == Verdict.FAIL and f.check != LIVENESS for f in self.findings)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether progress ended."""
+        return any(f.verdict == Verdict.FAIL and f.check == LIVENESS for f in self.findings)
+
+
+def judge(history: History, checks: Sequence[str]) -> Attempt:
+    """Judge one attempt by these checks and those of the harness."""
+    findings = tuple(check(history, (*HARNESS, *checks)))
+    attempt = Attempt(history, findings, {})
+    verdicts = {
+        id: worst((f.verdict for f in findings if f.check == id), attempt.silence)
+        for id in (*HARNESS, *checks)
+    }
+    return replace(attempt, verdicts=verdicts)
+
+
+def wants_another(attempts: Sequence[Attempt]) -> bool:
+    """Whether a scenario must be played once more to be judged."""
+    last = attempts[-1]
+    if len(attempts) >= MOST_ATTEMPTS or any(a.violates for a in attempts):
+        return False
+    if last.is_stuck:
+        return sum(a.is_stuck for a in attempts) < STUCK_TWICE
+    return last.silence in (Verdict.HARNESS_ERROR, Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True)
+class ScenarioOutcome:
+    """A scenario's verdict for each check, with the findings behind them and the history that each
+    finding speaks of. `skipped` says why it was not played at all."""
+
+    name: str
+    verdicts: Mapping[str, Verdict]
+    findings: Sequence[tuple[Finding, History]] = field(default=())
+    attempts: int = 0
+    skipped: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its checks."""
+        return worst(self.verdicts.values())
+
+    @property
+    def detail(self) -> str:
+        """Why the scenario says nothing, in words; empty when it does."""
+        if self.skipped:
+            return self.skipped
+        doubts = [f for f, _ in self.findings if f.check in HARNESS]
+        return doubts[0].claim if doubts else ""
+
+
+def is_hopeless(attempts: Sequence[Attempt]) -> bool:
+    """Whether a program never had any effect and got stuck in two attempts of any scenarios. The
+    rest need not be played, and no attempt be repeated."""
+    return sum(a.is_stuck and not a.history.of(Effect) for a in attempts) >= STUCK_TWICE
+
+
+def conclude(
+    name: str, attempts: Sequence[Attempt], checks: Sequence[str], *, hopeless: bool = False
+) -> ScenarioOutcome:
+    """One scenario's outcome from its attempts. The attempt that speaks is the first with a
+    violation, else the last one stuck when two were (or the whole program is hopeless), else the
+    last that was not stuck."""
+    stuck = [a for a in attempts if a.is_stuck]
+    violating = [a for a in attempts if a.violates]
+    free = [a for a in attempts if not a.is_stuck]
+    if violating:
+        spoken = violating[0]
+    elif len(stuck) >= STUCK_TWICE or not free:
+        spoken = stuck[-1]
+    else:
+        spoken = free[-1]
+    verdicts = {id: spoken.verdicts[id] for id in checks}
+    findings = [(finding, spoken.history) for finding in spoken.findings]
+    if LIVENESS in verdicts and len(stuck) == 1 and not hopeless:
+        finding = once_only(stuck[0], len(attempts))
+        findings = [(f, h) for f, h in findings if f.check != LIVENESS]
+        findings.append((finding, stuck[0].history))
+        verdicts[LIVENESS] = finding.verdict
+    return ScenarioOutcome(name, verdicts, findings, len(attempts))
+
+
+def once_only(attempt: Attempt, attempts: int) -> Finding:
+    """LIV-1 when it was not seen twice: WARN after other attempts went well, INCONCLUSIVE when
+    there was no second one to tell."""
+    finding = next(f for f in attempt.findings if f.check == LIVENESS)
+    if attempts > 1:
+        return replace(
+            finding, verdict=Verdict.WARN, claim=f"{finding.claim} (In 1 of {attempts} attempts.)"
+        )
+    return replace(finding, verdict=Verdict.INCONCLUSIVE, reason="stuck")
+
+
+def skipped(name: str, why: str, checks: Sequence[str]) -> ScenarioOutcome:
+    """The outcome of a scenario that was not played."""
+    return ScenarioOutcome(name, dict.fromkeys(checks, Verdict.INCONCLUSIVE), skipped=why)
+
+
+def combine(outcomes: Sequence[ScenarioOutcome], id: str) -> Verdict:
+    """A check's verdict over all scenarios."""
+    return worst((o.verdicts[id] for o in outcomes), Verdict.INCONCLUSIVE)
+
+
+def score(verdicts: Mapping[str, Verdict], uses: Sequence[CheckUse]) -> float:
+    """The weighted share of checks that passed, from 0 to 1."""
+    total = sum(use.weight for use in uses)
+    passed = sum(u.weight for u in uses if verdicts[u.id] in (Verdict.PASS, Verdict.WARN))
+    return round(passed / total, 4) if total else 0.0
