@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.gateway.codec import Body, Codec
+from sandbox.gateway.codec import Body, Codec, RequestHeader
 from sandbox.gateway.faults import Fault, Faults
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.observer import Observer
@@ -22,7 +22,8 @@ class Exchange:
     """A request and what is to become of its response.
 
     observer: sees the response; None when nobody needs to read it.
-    faults: those that chose this request.
+    expects_response: False for a producer that wants no acknowledgement.
+    faults: those that chose this request; what: the request in few words, for them.
     reply: our own response, in the broker's place.
     """
 
@@ -31,29 +32,27 @@ class Exchange:
     correlation_id: int
     body: Body
     observer: Observer | None
+    expects_response: bool = True
     faults: list[Fault] = field(default_factory=list)
+    what: str = ""
     note: Any = None
     reply: bytes | None = None
     answered: bool = False
-
-    @property
-    def expects_response(self) -> bool:
-        """Whether the broker answers at all: not to a producer that wants no acknowledgement."""
-        return not (self.api == "Produce" and self.body["Acks"] == 0)
 
     @property
     def unsettled(self) -> bool:
         """Whether the broker's answer would still tell what it did."""
         return self.observer is not None and self.observer.settles and not self.answered
 
-    def __str__(self) -> str:
-        """The request in few words: "OffsetCommit payments-1@42"."""
-        places = [
-            _place(topic, partition)
-            for topic in topic_rows(self.api, self.body)
-            for partition in topic.get("Partitions") or topic.get("PartitionData") or ()
-        ]
-        return " ".join([self.api, *places[:3], *(["..."] if len(places) > 3 else [])])
+
+def describe(api: str, body: Body) -> str:
+    """Return a request in few words: "OffsetCommit payments-1@42"."""
+    places = [
+        _place(topic, partition)
+        for topic in topic_rows(api, body)
+        for partition in topic.get("Partitions") or topic.get("PartitionData") or ()
+    ]
+    return " ".join([api, *places[:3], *(["..."] if len(places) > 3 else [])])
 
 
 def _place(topic: Body, partition: Any) -> str:
@@ -86,18 +85,28 @@ class Intake:
         api = self.codec.api_names.get(header.api_key)
         if api is None:
             raise self._cut_off(instance, f"API key {header.api_key}", "unknown to Kafka")
-        if api == "ApiVersions":  # its unknown versions have a legal answer, which the broker knows
-            return Exchange(api, header.version, header.correlation_id, {}, None)
-        if not self.codec.supports(api, header.version):
-            raise self._cut_off(instance, api, f"version {header.version} is unknown to Kafka")
         if api != "Produce" and len(frame) > self.limits.request_bytes:
             raise self._cut_off(instance, api, f"a request of {len(frame)} bytes")
-        body = self.codec.decode_request(api, header.version, frame, header.body_at)
-        self.names.fill(topic_rows(api, body), "Topic" if api == "Fetch" else "Name")
-        observer = self.observers.get(api)
-        exchange = Exchange(api, header.version, header.correlation_id, body, observer)
+        body = self._read(instance, api, header, frame)
+        exchange = Exchange(
+            api,
+            header.version,
+            header.correlation_id,
+            body,
+            self.observers.get(api),
+            expects_response=not (api == "Produce" and body["Acks"] == 0),
+        )
         self._judge(instance, exchange)
         return exchange
+
+    def _read(self, instance: str, api: str, header: RequestHeader, frame: memoryview) -> Body:
+        if self.codec.supports(api, header.version):
+            body = self.codec.decode_request(api, header.version, frame, header.body_at)
+            self.names.fill(topic_rows(api, body), "Topic" if api == "Fetch" else "Name")
+            return body
+        if api == "ApiVersions":  # the broker has a legal answer for those it does not know
+            return {}
+        raise self._cut_off(instance, api, f"version {header.version} is unknown to Kafka")
 
     def answer(self, exchange: Exchange, error: str) -> None:
         """Let the exchange be answered with an error. Raises CutOff when no such answer exists."""
@@ -119,6 +128,7 @@ class Intake:
         if armed:
             topics = topics_of(exchange.api, exchange.body)
             exchange.faults = [f for f in armed if f.chooses(instance, exchange.body, topics)]
+            exchange.what = describe(exchange.api, exchange.body) if exchange.faults else ""
 
     def _cut_off(self, instance: str, api: str, why: str) -> CutOff:
         self.refused(instance, api, why)

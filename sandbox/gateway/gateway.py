@@ -4,32 +4,29 @@ It knows an instance by its door, watches what passes, applies faults, refuses w
 does not grant, and records facts. It runs in the grader's event loop.
 """
 
-import asyncio
 import functools
-import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox import assets
+from sandbox.gateway.attachment import Attachment, Service
 from sandbox.gateway.codec import Codec
-from sandbox.gateway.database import DatabaseConnection
+from sandbox.gateway.database import DatabaseConnection, End
 from sandbox.gateway.exchange import CutOff, Intake
 from sandbox.gateway.faults import FaultBuilder, Faults, Match, Record, Where
-from sandbox.gateway.kafka import KafkaConnection, Streams
-from sandbox.gateway.limits import MIB, Limits
+from sandbox.gateway.kafka import KafkaConnection
+from sandbox.gateway.limits import Limits
 from sandbox.gateway.link import Link
 from sandbox.gateway.members import Members
 from sandbox.gateway.observers import make_observers
+from sandbox.gateway.peer import Peer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
 
 KAFKA_PORT = 9092
 DATABASE_PORT = 5432
-
-log = logging.getLogger(__name__)
 
 
 @functools.cache
@@ -37,20 +34,6 @@ def kafka_codec() -> Codec:
     """Return the codec of the locked Kafka version; set-up must have fetched its jars."""
     (jar,) = (jar for jar in assets.locked_jars() if jar.name == "kafka-clients")
     return Codec.from_jar(assets.jars() / jar.file)
-
-
-Connection = KafkaConnection | DatabaseConnection
-
-
-@dataclass
-class _Attachment:
-    """What is open for one instance."""
-
-    servers: list[asyncio.Server] = field(default_factory=list)
-    connections: dict[asyncio.Task[Any], tuple[str, Connection]] = field(default_factory=dict)
-
-    def of(self, service: str) -> list[Connection]:
-        return [each for name, each in self.connections.values() if name == service]
 
 
 class Gateway:
@@ -70,27 +53,28 @@ class Gateway:
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         self.failure: Exception | None = None
-        codec = self._codec = kafka_codec()
-        self._broker = broker
-        self._database = database
         self._limits = limits
         self._record_fact = record
         self._facts: Counter[str] = Counter()
-        self._attachments: dict[str, _Attachment] = {}
+        self._attachments: dict[str, Attachment] = {}
         self._database_ports: dict[int, str] = {}
-        self._link = Link(codec, broker)
+        self._codec = kafka_codec()
+        self._link = Link(self._codec, broker)
         self._members = Members(self._link)
         names = TopicNames(self._link)
         self._faults = Faults(record)
         self._intake = Intake(
-            codec=codec,
+            codec=self._codec,
             policy=policy,
             limits=limits,
             faults=self._faults,
             names=names,
-            observers=make_observers(self._record, codec, policy, self._members, names),
+            observers=make_observers(self._record, self._codec, policy, self._members, names),
             refused=self._refused,
         )
+        self._services = {KAFKA_PORT: self._kafka(broker)}
+        if database is not None:
+            self._services[DATABASE_PORT] = self._programs_database(database)
 
     async def attach(self, instance: str, doors: Mapping[int, socket.socket]) -> None:
         """Serve an instance's doors: listening sockets by the port the program sees.
@@ -100,28 +84,20 @@ class Gateway:
         """
         if instance in self._attachments:
             raise ValueError(f"{instance} is attached already; detach it first")
-        services = {port: self._service(port) for port in doors}
-        attachment = self._attachments[instance] = _Attachment()
+        if unknown := doors.keys() - self._services.keys():
+            raise ValueError(f"nothing to serve at {unknown}; known are {set(self._services)}")
+        attachment = Attachment(instance, self._limits.connections, self._connection, self._failed)
+        self._attachments[instance] = attachment
         for port, door in doors.items():
-            server = await asyncio.start_server(
-                self._acceptor(instance, attachment, *services[port]), sock=door, limit=MIB
-            )
-            attachment.servers.append(server)
+            await attachment.serve(self._services[port], door)
 
     async def detach(self, instance: str) -> None:
         """Close an instance's doors and connections; what is held for it is lost.
 
         Returns when the outcome of its last requests is known, or could not be had.
         """
-        attachment = self._attachments.pop(instance, None)
-        if attachment is None:
-            return
-        for server in attachment.servers:
-            server.close()
-        for _, connection in attachment.connections.values():
-            connection.end()
-        if attachment.connections:
-            await asyncio.wait(list(attachment.connections))
+        if attachment := self._attachments.pop(instance, None):
+            await attachment.close()
 
     def fault(
         self,
@@ -160,9 +136,8 @@ class Gateway:
 
     def cut_database(self, instance: str) -> None:
         """Break all database connections of an instance; it may open new ones."""
-        if instance in self._attachments:
-            for connection in self._attachments[instance].of("database"):
-                connection.end()
+        if attachment := self._attachments.get(instance):
+            attachment.end_connections("database")
 
     async def close(self) -> None:
         """Detach every instance and close the gateway's own connection."""
@@ -170,64 +145,21 @@ class Gateway:
             await self.detach(instance)
         self._link.close()
 
-    def _service(self, port: int) -> tuple[str, tuple[str, int]]:
-        if port == KAFKA_PORT:
-            return "kafka", self._broker
-        if port == DATABASE_PORT and self._database is not None:
-            return "database", self._database
-        raise ValueError(f"nothing to serve at port {port}")
+    def _kafka(self, address: tuple[str, int]) -> Service:
+        async def connect(instance: str, program: Peer) -> KafkaConnection:
+            broker = await Peer.connect(address, self._limits.response_bytes)
+            return KafkaConnection(self._intake, instance, program, broker)
 
-    def _acceptor(
-        self, instance: str, attachment: _Attachment, service: str, address: tuple[str, int]
-    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if len(attachment.of(service)) >= self._limits.connections:
-                self._connection(instance, service, "refused", "too many connections")
-                writer.close()
-                return
-            try:
-                await self._serve(instance, attachment, service, address, (reader, writer))
-            except CutOff as error:  # too many facts
-                log.info("%s: %s", instance, error)
-            except Exception as error:
-                log.exception("the gateway failed on a %s connection of %s", service, instance)
-                self.failure = self.failure or error
-            finally:
-                writer.close()
+        limit = self._limits.produce_bytes
+        return Service("kafka", lambda connected: Peer(limit, connected), connect)
 
-        return accept
+    def _programs_database(self, address: tuple[str, int]) -> Service:
+        async def connect(instance: str, program: End) -> DatabaseConnection:
+            connection = await DatabaseConnection.open(program, address)
+            self._database_ports[connection.client_port] = instance
+            return connection
 
-    async def _serve(
-        self,
-        instance: str,
-        attachment: _Attachment,
-        service: str,
-        address: tuple[str, int],
-        program: Streams,
-    ) -> None:
-        try:
-            upstream = await asyncio.open_connection(*address, limit=MIB)
-        except OSError as error:
-            self._connection(instance, service, "refused", str(error))
-            return
-        connection = self._connect(instance, service, program, upstream)
-        task = asyncio.current_task()
-        assert task is not None
-        attachment.connections[task] = (service, connection)
-        try:
-            self._connection(instance, service, "opened", None)
-            self._connection(instance, service, "closed", await connection.run())
-        finally:
-            del attachment.connections[task]
-
-    def _connect(
-        self, instance: str, service: str, program: Streams, upstream: Streams
-    ) -> Connection:
-        if service == "kafka":
-            return KafkaConnection(self._intake, instance, program, upstream)
-        connection = DatabaseConnection(program, upstream)
-        self._database_ports[connection.client_port] = instance
-        return connection
+        return Service("database", End, connect)
 
     def _connection(self, instance: str, service: str, what: str, detail: str | None) -> None:
         fields = {"instance": instance, "service": service, "what": what, "detail": detail}
@@ -237,10 +169,7 @@ class Gateway:
         self._record("refused", {"instance": instance, "api": api, "why": why})
 
     def _record(self, kind: str, fields: dict[str, Any]) -> None:
-        """Record what a program did, unless it did more than a history can hold.
-
-        Raises CutOff for one that did.
-        """
+        """Record what a program did. Raises CutOff when it did more than a history can hold."""
         instance = fields["instance"]
         self._facts[instance] += 1
         if self._facts[instance] < self._limits.facts:
@@ -248,6 +177,8 @@ class Gateway:
             return
         why = f"more than {self._limits.facts} facts"
         if self._facts[instance] == self._limits.facts:
-            refusal = {"instance": instance, "api": "all", "why": why}
-            self._record_fact("refused", refusal)
+            self._record_fact("refused", {"instance": instance, "api": "all", "why": why})
         raise CutOff(why)
+
+    def _failed(self, error: Exception) -> None:
+        self.failure = self.failure or error

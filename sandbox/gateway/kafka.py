@@ -1,14 +1,14 @@
 """One Kafka connection of a program: requests one way, responses the other, faults in between."""
 
 import asyncio
+import contextlib
 from collections import deque
 
 from sandbox.gateway.exchange import CutOff, Exchange, Intake
 from sandbox.gateway.faults import Fate
-from sandbox.gateway.frames import CLOSED, PREFIX, FrameTooLarge, read_frame
+from sandbox.gateway.frames import PREFIX, Frame, FrameTooLarge
+from sandbox.gateway.peer import Peer
 from sandbox.gateway.wire import Malformed
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class KafkaConnection:
@@ -18,11 +18,11 @@ class KafkaConnection:
     is the order in which responses leave, and our own replies wait in it for their turn.
     """
 
-    def __init__(self, intake: Intake, instance: str, program: Streams, broker: Streams) -> None:
+    def __init__(self, intake: Intake, instance: str, program: Peer, broker: Peer) -> None:
         self._intake = intake
         self._instance = instance
-        self._from_program, self._to_program = program
-        self._from_broker, self._to_broker = broker
+        self._program = program
+        self._broker = broker
         self._pending: deque[Exchange] = deque()
         self._slots = asyncio.Semaphore(intake.limits.requests_in_flight)
         self._silent = False  # the program hears nothing more, and no more of it is heard
@@ -42,8 +42,8 @@ class KafkaConnection:
         finally:
             requests.cancel()
             responses.cancel()
-            self._to_program.close()
-            self._to_broker.close()
+            self._program.close()
+            self._broker.close()
             self._lose_pending()
 
     def end(self) -> None:
@@ -55,10 +55,10 @@ class KafkaConnection:
         """Returns why no more requests come."""
         try:
             while True:
-                frame = await read_frame(self._from_program, self._intake.limits.produce_bytes)
+                frame = await self._program.read()
                 if not self._silent:
                     await self._carry_request(frame)
-        except CLOSED:
+        except ConnectionError:
             return "by the program"
         except FrameTooLarge as error:
             self._intake.refused(self._instance, "frame", str(error))
@@ -69,7 +69,7 @@ class KafkaConnection:
         except CutOff as error:
             return str(error)
 
-    async def _carry_request(self, frame: bytes) -> None:
+    async def _carry_request(self, frame: Frame) -> None:
         exchange = self._intake.open(self._instance, memoryview(frame)[PREFIX:])
         if not await self._passes_faults(exchange):
             return
@@ -77,11 +77,11 @@ class KafkaConnection:
         if exchange.reply is not None:
             self._pending.append(exchange)
             self._send_replies()
-            await self._to_program.drain()
+            await self._program.drain()
             return
         self._forward(exchange, frame)
         try:
-            await self._to_broker.drain()
+            await self._broker.drain()
         except ConnectionError as error:
             raise CutOff("by the broker") from error
 
@@ -90,7 +90,7 @@ class KafkaConnection:
         for fault in exchange.faults:
             if fault.on_response:
                 continue
-            fate = await fault.act(self._instance, str(exchange))
+            fate = await fault.act(self._instance, exchange.what)
             if fate is Fate.CUT:
                 raise CutOff("cut by the grader")
             if fate is Fate.LOSE:
@@ -100,10 +100,11 @@ class KafkaConnection:
                 break
         return not self._silent  # which may have come about while a fault held the request
 
-    def _forward(self, exchange: Exchange, frame: bytes) -> None:
+    def _forward(self, exchange: Exchange, frame: Frame) -> None:
         if exchange.observer is not None:
             exchange.note = exchange.observer.forwarded(self._instance, exchange.body)
-        self._to_broker.write(frame)
+        exchange.body = {}  # with the records in it: what is still needed stands in the note
+        self._broker.write(frame)
         if exchange.expects_response:
             self._pending.append(exchange)
             return
@@ -115,14 +116,16 @@ class KafkaConnection:
         """Returns why no more responses come."""
         try:
             while True:
-                frame = await read_frame(self._from_broker, self._intake.limits.response_bytes)
+                frame = await self._broker.read()
                 await self._carry_response(frame)
-        except CLOSED:
+        except ConnectionError:
             return "by the broker"
         except CutOff as error:
             return str(error)
+        finally:
+            self._answer_seen.set()
 
-    async def _carry_response(self, frame: bytes) -> None:
+    async def _carry_response(self, frame: Frame) -> None:
         exchange = self._next_pending(frame)
         body = None
         if exchange.observer is not None:
@@ -139,12 +142,12 @@ class KafkaConnection:
         if not self._silent:
             if exchange.observer is not None and body is not None:
                 exchange.observer.delivered(self._instance, exchange.note, body)
-            self._to_program.write(frame)
+            self._program.write(frame)
         self._done()
         self._send_replies()
         await self._drain_program()
 
-    def _next_pending(self, frame: bytes) -> Exchange:
+    def _next_pending(self, frame: Frame) -> Exchange:
         correlation_id = int.from_bytes(frame[PREFIX : PREFIX + 4], signed=True)
         if not self._pending or self._pending[0].correlation_id != correlation_id:
             raise RuntimeError(f"the broker answered request {correlation_id} out of turn")
@@ -154,7 +157,7 @@ class KafkaConnection:
         for fault in exchange.faults:
             if not fault.on_response:
                 continue
-            fate = await fault.act(self._instance, str(exchange))
+            fate = await fault.act(self._instance, exchange.what)
             if fate is Fate.CUT:
                 raise CutOff("cut by the grader")
             if fate is Fate.LOSE:
@@ -164,7 +167,7 @@ class KafkaConnection:
         """Send our own replies whose turn it is."""
         while self._pending and (reply := self._pending[0].reply) is not None:
             if not self._silent:
-                self._to_program.write(reply)
+                self._program.write(reply)
             self._done()
 
     def _done(self) -> None:
@@ -174,25 +177,19 @@ class KafkaConnection:
     async def _drain_program(self) -> None:
         """Wait until the program takes what we sent; a dead one needs nothing more."""
         try:
-            await self._to_program.drain()
+            await self._program.drain()
         except ConnectionError:
             self._silent = True
 
     async def _settle(self, responses: asyncio.Task[str]) -> None:
         """The program is gone: see for a while what the broker did with its last requests."""
         self._silent = True
-        self._to_program.close()
-        deadline = asyncio.get_running_loop().time() + self._intake.limits.settle_seconds
-        while any(exchange.unsettled for exchange in self._pending) and not responses.done():
-            self._answer_seen.clear()
-            answer = asyncio.create_task(self._answer_seen.wait())
-            left = deadline - asyncio.get_running_loop().time()
-            done, _ = await asyncio.wait(
-                (responses, answer), timeout=left, return_when=asyncio.FIRST_COMPLETED
-            )
-            answer.cancel()
-            if not done:
-                return
+        self._program.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._intake.limits.settle_seconds):
+                while any(each.unsettled for each in self._pending) and not responses.done():
+                    self._answer_seen.clear()
+                    await self._answer_seen.wait()
 
     def _lose_pending(self) -> None:
         """Tell observers which answers will never come."""

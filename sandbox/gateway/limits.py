@@ -17,8 +17,8 @@ class Limits:
     settle_seconds: how long the outcome of a dead program's last requests is waited for.
     """
 
-    connections: int = 64
-    produce_bytes: int = 8 * MIB
+    connections: int = 50
+    produce_bytes: int = 4 * MIB
     request_bytes: int = MIB // 4
     response_bytes: int = 64 * MIB
     requests_in_flight: int = 100

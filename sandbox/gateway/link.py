@@ -4,7 +4,8 @@ import asyncio
 import itertools
 
 from sandbox.gateway.codec import Body, Codec
-from sandbox.gateway.frames import CLOSED, FrameTooLarge, read_frame
+from sandbox.gateway.frames import PREFIX
+from sandbox.gateway.peer import Peer
 
 TIMEOUT = 10.0  # seconds for one answer; a healthy broker takes a few milliseconds
 MAX_ANSWER = 16 * 1024 * 1024
@@ -23,7 +24,7 @@ class Link:
         self._address = address
         self._one_at_a_time = asyncio.Lock()
         self._correlation_ids = itertools.count(1)
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._peer: Peer | None = None
 
     async def call(self, api: str, version: int, body: Body) -> Body:
         """Send a request and return the body of its response. Raises BrokerUnreachable."""
@@ -31,7 +32,7 @@ class Link:
             try:
                 async with asyncio.timeout(TIMEOUT):
                     return await self._call(api, version, body)
-            except (*CLOSED, OSError, TimeoutError, FrameTooLarge) as error:
+            except (OSError, TimeoutError) as error:
                 self.close()
                 raise BrokerUnreachable(f"the broker did not answer {api}: {error!r}") from error
             except BaseException:  # an answer may be under way: never read it as another's
@@ -39,16 +40,15 @@ class Link:
                 raise
 
     async def _call(self, api: str, version: int, body: Body) -> Body:
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(*self._address)
-        reader, writer = self._streams
+        if self._peer is None:
+            self._peer = await Peer.connect(self._address, MAX_ANSWER)
         number = next(self._correlation_ids)
-        writer.write(self._codec.encode_request(api, version, number, CLIENT_ID, body))
-        frame = await read_frame(reader, MAX_ANSWER)
-        return self._codec.decode_response(api, version, memoryview(frame)[4:])
+        self._peer.write(self._codec.encode_request(api, version, number, CLIENT_ID, body))
+        frame = await self._peer.read()
+        return self._codec.decode_response(api, version, memoryview(frame)[PREFIX:])
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
