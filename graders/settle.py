@@ -160,6 +160,8 @@ class Watch:
                 return True
         lost = bool(self.position.missing) and not self.position.behind
         if now - self.moved >= (LOST_S if lost else STUCK_S) * patience:
+            if await self._overlooked():
+                return False
             self.quiet = not self.position.behind
             return True
         self.moving = now - self.began >= MOST_S * patience
@@ -176,6 +178,11 @@ class Watch:
             position = self.course.position(await self._confirmed())
         if position != self.position:
             self.position, self.moved = position, now
+
+    async def _overlooked(self) -> bool:
+        """Ask the database itself once more before anybody is accused of a missing effect."""
+        await self.lab.sink.record_rest()
+        return self.has_news(self.lab.history)
 
     async def _confirmed(self) -> dict[Lane, int]:
         """The group's offsets as the broker has them."""

@@ -259,12 +259,9 @@ class Sink:
 
     async def listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Record effects as their transactions commit; runs until it is cancelled."""
-        pending: list[int] = []
-        async for notify in connection.notifies():
-            pending.append(int(notify.payload))
-            pending += [int(n.payload) async for n in connection.notifies(timeout=0)]
-            await self.record(pending)
-            pending = []
+        while True:  # one round for all notifications that came together
+            notes = [note async for note in connection.notifies(stop_after=1)]
+            await self.record(int(note.payload) for note in notes)
 
     async def record(self, numbers: Iterable[int]) -> None:
         """Record these rows of the log, in this order, those that are not recorded yet."""
