@@ -39,8 +39,8 @@ def assurance() -> Assurance:
     kind = _kind()
     if kind == ProcessTree.kind:
         gaps += [
-            "Control groups cannot be written here: memory is watched, not capped, "
-            "and one program can take the CPU from another.",
+            "Control groups cannot be written here: memory is watched, not capped, files in "
+            "memory are not counted, and one program can take the CPU from another.",
         ]
     return Assurance(kind, own_user, tuple(gaps))
 

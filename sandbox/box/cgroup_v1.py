@@ -11,6 +11,7 @@ from sandbox.box.spec import Limits
 
 CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "freezer")
 PERIOD_US = 100_000
+LARGEST_CHARGE = 4 << 20  # bytes; what was refused is not in the highest usage
 
 
 class CgroupV1:
@@ -56,14 +57,19 @@ class CgroupV1:
                 cgroupfs.kill(folder)
 
     def exceeded(self) -> Exceeded | None:
-        memory = self._dir["memory"]
-        killed = cgroupfs.keyed(memory / "memory.oom_control").get("oom_kill", 0)
-        # Without a hit of our own limit, it was the whole machine that ran out of memory.
-        if killed and int((memory / "memory.failcnt").read_text()):
+        if cgroupfs.keyed(self._dir["memory"] / "memory.oom_control")["oom_kill"] and self._full():
             return "memory"
         if cgroupfs.keyed(self._dir["pids"] / "pids.events")["max"]:
             return "pids"
         return None
+
+    def _full(self) -> bool:
+        """Tell whether our own limit was met, and not the memory of the whole machine."""
+        most, limit = (
+            int((self._dir["memory"] / f"memory.{name}_in_bytes").read_text())
+            for name in ("max_usage", "limit")
+        )
+        return most + LARGEST_CHARGE > limit
 
     @property
     def cpu_seconds(self) -> float:

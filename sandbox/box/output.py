@@ -10,7 +10,7 @@ OnLine = Callable[[str, str], None]
 
 LINE_BYTES = 8_192  # the rest of a longer line is dropped
 LINE_COST = 32  # of a line on top of its bytes, so that empty lines are not free
-CHUNK = 65_536
+CHUNK = 8_192  # read at once; the limit is looked at after each
 
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor

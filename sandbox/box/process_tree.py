@@ -9,7 +9,7 @@ import contextlib
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from sandbox.box.group import Exceeded
 from sandbox.box.spec import Limits
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Seen:
     state: str
     threads: int
     cpu_ticks: int  # its own, and of the children it waited for
-    resident_pages: int
 
 
 class ProcessTree:
@@ -80,7 +78,8 @@ class ProcessTree:
 
     def exceeded(self) -> Exceeded | None:
         seen = self._seen().values()
-        if sum(one.resident_pages for one in seen) * PAGE > self._limits.memory_mb << 20:
+        self._count_cpu(seen)
+        if sum(map(_memory_kb, self._pids())) > self._limits.memory_mb << 10:
             return "memory"
         if sum(one.threads for one in seen) > self._limits.pids:
             return "pids"
@@ -88,10 +87,14 @@ class ProcessTree:
 
     @property
     def cpu_seconds(self) -> float:
-        pids = [self._init, *self._pids()]
-        ticks = sum(seen.cpu_ticks for pid in pids if (seen := _look(pid)))
-        self._cpu_seconds = max(self._cpu_seconds, ticks / TICKS)
+        """As of now; after the end, as of the last look at the limits."""
+        self._count_cpu(self._seen().values())
         return self._cpu_seconds
+
+    def _count_cpu(self, seen: Iterable[Seen]) -> None:
+        init = _look(self._init)
+        ticks = sum(one.cpu_ticks for one in seen) + (init.cpu_ticks if init else 0)
+        self._cpu_seconds = max(self._cpu_seconds, ticks / TICKS)
 
     async def remove(self) -> None:
         """Nothing is in the kernel but the processes."""
@@ -112,5 +115,15 @@ def _children(pid: int) -> list[int]:
 def _look(pid: int) -> Seen | None:
     with contextlib.suppress(OSError):
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return Seen(stat[0], int(stat[17]), sum(map(int, stat[11:15])), int(stat[21]))
+        return Seen(stat[0], int(stat[17]), sum(map(int, stat[11:15])))
     return None
+
+
+def _memory_kb(pid: int) -> int:
+    """Return the memory of a process, what it shares with others divided among them."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(
+            int(one.split()[1]) for one in lines if one.startswith(("Pss_Anon", "Pss_Shmem"))
+        )
+    return 0

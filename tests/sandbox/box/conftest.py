@@ -12,6 +12,7 @@ from sandbox.box import Box
 from sandbox.runtimes import get_runtime
 from sandbox.setup import prepare
 
+HOSTILE = Path(__file__).with_name("hostile")
 Start = Callable[..., Awaitable["Run"]]
 
 
@@ -81,3 +82,17 @@ async def python_options() -> dict[str, Any]:
         "mounts": python.mounts,
         "env": dict(python.env),
     }
+
+
+@pytest.fixture
+async def start_hostile(start: Start) -> Start:
+    """Start a program of `hostile/`: `await start_hostile("kernel keyrings")`."""
+
+    async def start_program(program: str, **options: Any) -> Run:
+        file, *arguments = program.split()
+        python = await python_options()
+        interpreter = python.pop("command")[:-1]
+        command = [*interpreter, f"/app/{file}.py", *arguments]
+        return await start(command=command, source=HOSTILE, **python, **options)
+
+    return start_program

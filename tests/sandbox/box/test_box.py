@@ -154,17 +154,20 @@ async def test_signal_to_a_frozen_program_arrives_when_it_thaws(start):
 
 
 async def test_cpu_time_is_counted_also_after_the_end(start):
-    run = await start("import time\nwhile time.process_time() < 0.3: pass")
+    run = await start("import time\nwhile time.process_time() < 0.5: pass")
     await run.box.wait()
-    assert 0.3 <= run.box.cpu_seconds < 3
+    assert 0.3 <= run.box.cpu_seconds < 3  # without cgroups, of the last look
 
 
-async def test_cancelled_start_leaves_no_box(start, own_state: Path):
+@pytest.mark.parametrize("delay", [0, 0.002, 0.005, 0.01, 0.015])
+async def test_cancelled_start_leaves_no_box(start, own_state: Path, delay):
     starting = asyncio.create_task(start(command=SLEEP))
-    await asyncio.sleep(0.02)
-    starting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await starting
+    await asyncio.sleep(delay)
+    if starting.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    else:
+        await starting.result().box.kill()
     assert not list((own_state / "scratch").iterdir())
 
 

@@ -1,0 +1,107 @@
+"""Programs that want to outlive their box, or to end somebody else."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from probe import attempt, libc, main
+
+
+def daemon():
+    """Fork twice, leave the session, ignore what can be ignored; the program itself ends."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for signum in range(1, 32):
+                if signum not in (signal.SIGKILL, signal.SIGSTOP):
+                    signal.signal(signum, signal.SIG_IGN)
+            for fd in (0, 1, 2):
+                os.close(fd)
+            time.sleep(1000)
+        os._exit(0)
+    os.wait()
+    print("daemon is up")
+
+
+def kill_everybody():
+    child = os.fork()
+    if child == 0:
+        time.sleep(1000)
+    os.kill(-1, signal.SIGKILL)
+    print("only", os.waitpid(child, 0)[1], "died")
+
+
+def kill_parent():
+    for signum in (signal.SIGTERM, signal.SIGSTOP, signal.SIGKILL):
+        os.kill(os.getppid(), signum)
+    time.sleep(0.05)
+    print("parent", os.getppid())
+
+
+def kill_outside():
+    for pid in (os.getpid() + 1000, 99999):
+        attempt("kill", lambda: os.kill(pid, signal.SIGKILL))
+
+
+def overwrite_init():
+    """The first process of the box runs as the same user: its memory can be written."""
+    regions = Path("/proc/1/maps").read_text().splitlines()
+    code = [line.split("-")[0] for line in regions if " r-xp " in line]
+    with open("/proc/1/mem", "wb", buffering=0) as memory:
+        for address in code:
+            memory.seek(int(address, 16))
+            memory.write(b"\xcc" * 4096)
+    if os.fork() == 0:
+        if os.fork() == 0:
+            time.sleep(0.1)  # now an orphan, whose end wakes it
+        os._exit(0)
+    time.sleep(1000)
+
+
+def stop_itself():
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def ignore_termination():
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    print("ready")
+    time.sleep(1000)
+
+
+def close_output():
+    os.close(1)
+    os.close(2)
+    time.sleep(1000)
+
+
+def confusing_name():
+    libc.prctl(15, b") Z 1 (\n", 0, 0, 0)
+    print("named")
+    time.sleep(1000)
+
+
+def run_again():
+    """Become another program; it is still the same process to the supervisor."""
+    os.execv("/bin/sleep", ["innocent", "1000"])
+
+
+def raise_priority():
+    attempt("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, -10))
+    attempt("realtime", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)))
+    attempt("oom_score_adj", lambda: Path("/proc/self/oom_score_adj").write_text("-1000"))
+    print("oom_score_adj is", Path("/proc/self/oom_score_adj").read_text().strip())
+
+
+def die_by_segfault():
+    ctypes.string_at(0)
+
+
+def exit_like_killed():
+    sys.exit(137)
+
+
+main(globals())
