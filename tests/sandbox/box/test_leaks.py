@@ -37,8 +37,8 @@ def left() -> dict[str, int]:
     return {
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "processes": len(descendants(keeper_pid)),
-        "our descriptors": len(os.listdir("/proc/self/fd")),
-        "the keeper's descriptors": len(os.listdir(f"/proc/{keeper_pid}/fd")),
+        "our descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "the keeper's descriptors": len(list(Path(f"/proc/{keeper_pid}/fd").iterdir())),
         "folders": len(list((home().state / "scratch").iterdir())),
         "cgroups": len([box for box in cgroups() if f".{os.getpid()}." in box.name]),
     }
