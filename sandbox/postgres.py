@@ -35,6 +35,8 @@ from sandbox.process import (
 DOOR_PORT = 5432  # of the door inside a box: where programs believe the database to be
 START_TIMEOUT = 60.0
 ATTEMPTS = 3
+SIZE_LIMIT_MB = 256  # of a lent database; an empty one has 8
+WATCH_S = 1.0  # between two looks at that
 SOCKET_PATH_LIMIT = 107  # bytes: sun_path of Linux
 
 # `sameuser`: a role reaches only the database of its own name. Ourselves: by our system user.
@@ -289,6 +291,7 @@ class Database:
     name, role: the same text; the role may log in and use what the schema grants, and make tables
         of its own in schema public. It owns neither the database nor the schema's tables.
     address: where the gateway finds the server. url_in_box: what the program gets.
+    full: set once its data outgrew SIZE_LIMIT_MB; the program has been locked out then.
     admin_dsn: our own superuser connection. Programs may put functions and operators into schema
         public, so use it with `search_path` set to pg_catalog and names written with their schema.
     """
@@ -299,6 +302,7 @@ class Database:
     address: tuple[str, int]
     url_in_box: str
     admin_dsn: str
+    full: asyncio.Event
 
 
 @contextlib.asynccontextmanager
@@ -313,14 +317,17 @@ async def lend_database(cluster: Cluster, schema_sql: str) -> AsyncIterator[Data
         await _create(cluster, name, password)
         async with await cluster.connect(name) as connection:
             await connection.execute(_schema(name, schema_sql))
-        yield Database(
+        lent = Database(
             name=name,
             role=name,
             password=password,
             address=cluster.address,
             url_in_box=f"postgresql://{name}:{password}@127.0.0.1:{DOOR_PORT}/{name}",
             admin_dsn=cluster.admin_dsn(name),
+            full=asyncio.Event(),
         )
+        async with _watched(cluster, lent):
+            yield lent
     finally:
         await _drop(cluster, name)
 
@@ -335,7 +342,7 @@ async def _create(cluster: Cluster, name: str, password: str) -> None:
     roles = sql.SQL(
         "CREATE ROLE {owner} NOLOGIN; COMMENT ON ROLE {owner} IS {lender};"
         "CREATE ROLE {role} LOGIN PASSWORD {password} CONNECTION LIMIT 40;"
-        "ALTER ROLE {role} SET temp_file_limit = '64MB'"
+        "ALTER ROLE {role} SET temp_file_limit = '32MB'"
     )
     grants = sql.SQL(
         "REVOKE ALL ON DATABASE {role} FROM PUBLIC;"
@@ -355,6 +362,37 @@ def _schema(name: str, schema_sql: str) -> str:
     return f"SET ROLE {name}_owner; GRANT USAGE, CREATE ON SCHEMA public TO {name};\n" + re.sub(
         r"(?<!:):program\b", name, schema_sql
     )
+
+
+@contextlib.asynccontextmanager
+async def _watched(cluster: Cluster, lent: Database) -> AsyncIterator[None]:
+    """Lock the program out of `lent` once its data is too large: PostgreSQL has no such limit."""
+    watch = asyncio.create_task(_lock_out_when_full(cluster, lent))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        # However it ends: a server that is gone shows elsewhere.
+        await asyncio.gather(watch, return_exceptions=True)
+
+
+async def _lock_out_when_full(cluster: Cluster, lent: Database) -> None:
+    lock_out = sql.SQL(
+        "ALTER ROLE {role} NOLOGIN;"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name}"
+    ).format(role=sql.Identifier(lent.role), name=sql.Literal(lent.role))
+    async with await cluster.connect() as connection:
+        while await _size_mb(connection, lent.name) <= SIZE_LIMIT_MB:
+            await asyncio.sleep(WATCH_S)
+        await connection.execute(lock_out)
+    lent.full.set()
+
+
+async def _size_mb(connection: psycopg.AsyncConnection, database: str) -> int:
+    size = await connection.execute("SELECT pg_database_size(%s) >> 20", [database])
+    row = await size.fetchone()
+    assert row
+    return row[0]
 
 
 async def _drop(cluster: Cluster, name: str) -> None:

@@ -252,6 +252,22 @@ async def test_the_order_of_commits_is_kept(programs: Cluster):
             assert await rows.fetchall() == [("committed first",), ("inserted first",)]
 
 
+async def test_a_program_that_fills_the_disk_is_locked_out(monkeypatch, programs: Cluster):
+    monkeypatch.setattr(postgres, "SIZE_LIMIT_MB", 16)
+    monkeypatch.setattr(postgres, "WATCH_S", 0.01)
+    async with lend_database(programs, SCHEMA) as lent:
+        program = log_in(lent)
+        program.execute("CREATE TABLE junk AS SELECT repeat('x', 1000) FROM generate_series(1, 5)")
+        assert not lent.full.is_set()
+        program.execute("INSERT INTO junk SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
+        async with asyncio.timeout(20):
+            await lent.full.wait()
+        with pytest.raises(psycopg.OperationalError):
+            program.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError):
+            log_in(lent)
+
+
 LENDER = """
 import asyncio
 from sandbox.postgres import Cluster, lend_database
