@@ -219,7 +219,8 @@ class Sink:
             fault = self.faults[row["id"] - 1]
             if not fault.over:
                 self._update(fault, row["matched"], frozenset(row["pids"]), row["waited_for"])
-        return any(not f.over and (f.held or f.matched < f.last) for f in self.faults)
+        # A hold counts its match a moment before it waits, so it is looked at until it is over.
+        return any(not f.over and (f.holds or f.matched < f.last) for f in self.faults)
 
     def _update(
         self, fault: SinkFault, matched: int, pids: frozenset[int], waited_for: bool

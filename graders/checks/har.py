@@ -9,9 +9,9 @@ platform did not fail under the run. Else HARNESS_ERROR: the run is repeated.
 
 **HAR-2 exercised.** Every fault that was armed was applied (or the scenario itself ended it: it
 waits for what must come with `until`), nothing it waited for failed to come, and what it needs
-took place. "redelivery": some record was handed to the program twice, or was owed to it again:
-the group's position lay at or before a record that had its effect when an instance started or
-partitions were assigned. A program that keeps its own position next to its effects is owed the
+took place. "redelivery": some record was handed out after its event had its effect, or was owed
+again: the group's position lay at or before a record that had its effect when an instance started
+or partitions were assigned. A program that keeps its own position next to its effects is owed the
 record and rightly does not fetch it; it is not blamed for that. Else INCONCLUSIVE
 (not_exercised).
 
@@ -73,7 +73,7 @@ def exercised(run: Run) -> Iterator[Finding]:
         yield not_exercised(run.aborted.detail, run.aborted.n, reason)
     for fault in unapplied(run):
         yield not_exercised(f"{fault.action} {fault.target} was armed and never applied.", fault.n)
-    if "redelivery" in run.history.began.needs and not (fetched_twice(run) or owed_again(run)):
+    if "redelivery" in run.history.began.needs and not (redelivered(run) or owed_again(run)):
         yield not_exercised("No record was delivered, or due to be delivered, a second time.", 1)
 
 
@@ -101,14 +101,14 @@ def unapplied(run: Run) -> list[Fault]:
     return list(armed.values())
 
 
-def fetched_twice(run: Run) -> bool:
-    """Whether some record was handed to the program a second time."""
-    for fetches in run.fetches.values():
-        reached = -1
-        for fetch in fetches:
-            if fetch.first <= reached:
+def redelivered(run: Run) -> bool:
+    """Whether some record was handed to the program after its event had its effect."""
+    for id, places in run.places.items():
+        rows = run.effect_rows(id)
+        for place in places if rows else ():
+            fetches = run.fetches.get(place.lane, ())
+            if any(f.n > rows[0].n and f.first <= place.offset <= f.last for f in fetches):
                 return True
-            reached = max(reached, fetch.last)
     return False
 
 
