@@ -93,7 +93,7 @@ def _level(given: Given | None) -> int:
 
 def as_asked(model: Model, levels: np.ndarray) -> np.ndarray:
     """`levels` [N, questions] with the implied answer wherever a question is not asked."""
-    levels = levels.copy()
+    levels = levels.copy(order="K")
     for q, question in enumerate(model.questions):
         if question.visible_if is not None and question.otherwise is not None:
             hidden = ~may_hold(question.visible_if, levels)

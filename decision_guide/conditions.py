@@ -39,6 +39,6 @@ def _all(
     rows = np.ones(len(levels), dtype=bool)
     for question, satisfying in alternative.items():
         column = levels[:, question]
-        met = np.isin(column, list(satisfying))
-        rows &= (met | (column == UNKNOWN)) if unknown else met
+        wanted = satisfying | {UNKNOWN} if unknown else satisfying
+        rows &= np.logical_or.reduce([column == level for level in wanted])
     return rows

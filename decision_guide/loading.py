@@ -52,7 +52,9 @@ class _Loader:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
         self.problems: list[Problem] = []
-        self.sets = {name: _answers(rows) for name, rows in document["answer_sets"].items()}
+        self.sets = {
+            name: _answers(row["answers"]) for name, row in document["answer_sets"].items()
+        }
         self.question_ids = [q["id"] for q in document["questions"]]
         self.designs = {d["id"]: d["label"] for d in document["designs"]}
 
@@ -186,12 +188,12 @@ class _Loader:
         if question is not None and question not in self.question_ids:
             raise GuideError.at(f"{path}.question", _unknown(question, self.question_ids))
         q = None if question is None else self.question_ids.index(question)
-        width = 1 if q is None else len(self._set_of(q))
+        shares = (1.0,) if q is None else tuple(a.share for a in self._set_of(q))
         if sorted(row["values"]) != sorted(options):
             raise GuideError.at(f"{path}.values", f"must name exactly: {', '.join(options)}")
         for option, numbers in row["values"].items():
-            if len(numbers) != width:
-                what = f"needs {width} numbers, one for each answer, but has {len(numbers)}"
+            if len(numbers) != len(shares):
+                what = f"needs {len(shares)} numbers, one for each answer, but has {len(numbers)}"
                 raise GuideError.at(f"{path}.values.{option}", what)
         return Criterion(
             id=row["id"],
@@ -200,6 +202,7 @@ class _Loader:
             weight=row["weight"] / total,
             why=row["why"],
             values=tuple(tuple(row["values"][o]) for o in options),
+            shares=shares,
             **_cited(row),
         )
 
@@ -279,8 +282,15 @@ class _Loader:
 
 
 def _answers(rows: list[dict[str, Any]]) -> tuple[Answer, ...]:
+    total = sum(row["odds"] for row in rows)
     return tuple(
-        Answer(row["id"], row["label"], row.get("from"), tuple(row.get("formerly", ())))
+        Answer(
+            id=row["id"],
+            label=row["label"],
+            start=row.get("from"),
+            share=row["odds"] / total,
+            formerly=tuple(row.get("formerly", ())),
+        )
         for row in rows
     )
 

@@ -26,11 +26,13 @@ CONFIDENCE = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One allowed answer. `start` is the number from which it holds, None where words only."""
+    """One allowed answer. `start` is the number from which it holds, None where words only.
+    `share` is how often it is true of ordinary systems: the odds used while it is not known."""
 
     id: str
     label: str
     start: float | None
+    share: float
     formerly: tuple[str, ...] = ()
 
 
@@ -52,6 +54,11 @@ class Question:
     visible_if: Condition | None
     otherwise: int | None
     formerly: tuple[str, ...] = ()
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """How often each answer is true of ordinary systems; they sum to 1."""
+        return tuple(a.share for a in self.answers)
 
     def index(self, answer: str) -> int:
         """The position of an answer by its id; ValueError when there is none."""
@@ -98,7 +105,7 @@ class Option:
 @dataclass(frozen=True)
 class Criterion(Cited):
     """One reason. `question` is an index, or None when it weighs the same for all answers;
-    `values[option][answer]` is in 0..1, 1 the best that could be."""
+    `values[option][answer]` is in 0..1, 1 the best that could be; `shares` are its answers'."""
 
     id: str
     title: str
@@ -106,6 +113,7 @@ class Criterion(Cited):
     weight: float
     why: str
     values: tuple[tuple[float, ...], ...]
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -132,13 +140,13 @@ class Decision:
 
     @functools.cached_property
     def values(self) -> np.ndarray:
-        """[criterion, option, level]. The last two levels are conditions.UNKNOWN (the mean) and
-        conditions.NOT_APPLICABLE (0), so that both serve as indexes from the end."""
+        """[criterion, option, level]. The last two levels are conditions.UNKNOWN (the mean, by the
+        answers' shares) and conditions.NOT_APPLICABLE (0): both serve as indexes from the end."""
         table = np.zeros((len(self.criteria), len(self.options), MAX_ANSWERS + 2))
         for c, criterion in enumerate(self.criteria):
             rows = np.array(criterion.values)
             table[c, :, : rows.shape[1]] = rows
-            table[c, :, -2] = rows.mean(axis=1)
+            table[c, :, -2] = rows @ np.array(criterion.shares)
         return table
 
     @functools.cached_property

@@ -5,7 +5,9 @@ other options are there, so dropping a losing option changes nothing; and each c
 a gap between two options is exact, so the parts sum to the gap.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +87,10 @@ def smallest_gap(decision: Decision, levels: np.ndarray, option: int, rival: int
 
 
 def _extreme(
-    decision: Decision, levels: np.ndarray, pick: np.ufunc, values: np.ndarray | None = None
+    decision: Decision,
+    levels: np.ndarray,
+    pick: Callable[..., Any],
+    values: np.ndarray | None = None,
 ) -> np.ndarray:
     """Sum over questions of the extreme of what their criteria give together."""
     values = decision.values if values is None else values

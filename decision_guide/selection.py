@@ -1,4 +1,4 @@
-"""From scores to choices: knock-outs first, then the decisions in order, each bound by those before.
+"""From scores to choices: knock-outs first, then decision by decision, bound by those before.
 
 Everything here works on many rows at once: one row for the answers as given, thousands for the
 flips and for the robustness runs.
@@ -54,7 +54,7 @@ def choose(model: Model, scores: list[np.ndarray], bars: Barred) -> np.ndarray:
     The best clear option wins. Where none is clear, the best blocked one does: it is then a
     recommendation with a condition. Ties go to the option with the smaller burden, whatever the
     order of the options."""
-    choices = np.full((len(scores[0]), len(model.decisions)), NO_OPTION)
+    choices = np.full((len(scores[0]), len(model.decisions)), NO_OPTION, order="F")
     for d in range(len(model.decisions)):
         out = bars.excluded[d] | incompatible(model, d, choices)
         choices[:, d] = _best(model, d, scores[d], out, bars.blocked[d])
