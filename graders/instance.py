@@ -49,6 +49,10 @@ class Instance:
         """Whether its program is there, or about to be started again."""
         return self._life is not None and not self._life.done()
 
+    @property
+    def _must_end(self) -> bool:
+        return self._ending is not None
+
     async def start(self) -> None:
         """Start its program; nothing is done when it is there already."""
         if self.alive:
@@ -141,7 +145,7 @@ class Instance:
         reason."""
         for left in range(MOST_RESTARTS, -1, -1):
             exit = await self._see_end()
-            if self._ending is not None:
+            if self._must_end:
                 return
             hopeless = HOPELESS.get(exit.reason)
             if hopeless or not left:
@@ -151,14 +155,14 @@ class Instance:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), RESTART_AFTER_S)
-            if self._ending is not None:
+            if self._must_end:
                 return
             await self._launch("restarted")
 
     async def _see_end(self) -> Exit:
         """Wait until the program has ended and nothing is left of it."""
         assert self._box is not None
-        if self._ending is not None:  # we were told while it was being started
+        if self._must_end:  # we were told while it was being started
             await self._box.kill()
         exit = await self._box.wait()
         if exit.reason == "lost":

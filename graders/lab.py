@@ -28,7 +28,7 @@ from graders.facts import Record, Sent, Settled
 from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka
-from graders.settle import settle, until_all_are_members
+from graders.settle import settle, until_all_have_returned
 from graders.sink import Sink, open_sink
 from graders.spec import Challenge, Event, Scenario
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
@@ -188,7 +188,7 @@ class Lab:
 
     async def settle(self) -> None:
         """Send sentinels and wait until everything sent is accounted for, patiently when not."""
-        await until_all_are_members(self)
+        await until_all_have_returned(self)
         self.tell("One more event is sent to each partition; then the grader waits for quiet.")
         await self.send_sentinels()
         await settle(self)

@@ -1,12 +1,12 @@
 """When is a run over? The predicate of quiet, and how long to wait for it.
 
-*Accounted for*: every event sent has its effects, the group's position lies past every record, and
-all living instances are members that own all partitions. When that stays so for 0.3 s the run is
-quiet; the good case costs no more. Otherwise the wait goes on while there is progress (new effects,
-positions, records handed out), at most 60 s, and ends when there was none for 7 s: longer than the
-usual commit timer of 5 s. An effect that is missing although the position lies past everything can
-only come late by a retry inside the program, so 3 s must do for it. All times are multiplied by the
-run's patience.
+*Accounted for*: every event sent has its effects, the group's position lies past every record, all
+partitions are owned by living instances, and whoever was evicted has joined again. When that
+stays so for 0.3 s the run is quiet; the good case costs no more. Otherwise the wait goes on while
+there is progress (new effects, positions, records handed out), at most 60 s, and ends when there
+was none for 7 s: longer than the usual commit timer of 5 s. An effect that is missing although
+the position lies past everything can only come late by a retry inside the program, so 3 s must do
+for it. All times are multiplied by the run's patience.
 
 Positions are read from the gateway's facts, and confirmed by asking the broker before they are
 believed: a transactional commit counts only when its transaction ends.
@@ -28,7 +28,7 @@ STABLE_S = 0.3
 STUCK_S = 7.0
 LOST_S = 3.0
 MOST_S = 60.0
-MEMBERS_S = 5.0
+RETURN_S = 5.0
 LOOK_S = 0.25
 BREATH_S = 0.03
 ENDS = ("exited", "killed", "stopped", "abandoned")
@@ -96,27 +96,33 @@ class Course:
         return sum(len(self.history.of(kind)) for kind in kinds)
 
 
-def all_are_members(lab: "Lab") -> bool:
-    """Whether every living instance is a member of the group, and all partitions are owned; true
-    also of a program that uses no group management at all."""
-    joined: set[str] = set()
-    for fact in lab.history:
-        if isinstance(fact, Joined):
-            joined.add(fact.instance)
-        elif isinstance(fact, Left) or (isinstance(fact, Process) and fact.what in ENDS):
-            joined.discard(fact.instance)
+def all_have_returned(lab: "Lab") -> bool:
+    """Whether all partitions are owned by living instances, and every living instance that was
+    once a member and was evicted is a member again. True also of a program without a group; an
+    instance that is only starting is not waited for."""
     if not lab.history.of(Joined):
         return True
+    evicted: set[str] = set()
+    for fact in lab.history:
+        if isinstance(fact, Left) and fact.by == "grader":
+            evicted.add(fact.instance)
+        elif isinstance(fact, Joined | Process) and is_fresh_start(fact):
+            evicted.discard(fact.instance)
     living = {name for name, instance in lab.instances.items() if instance.alive}
-    lanes = sum(lab.history.began.topics.values())
     owned = owners(lab.history)
-    return living <= joined and len(owned) == lanes and set(owned.values()) <= living
+    lanes = sum(lab.history.began.topics.values())
+    return not evicted & living and len(owned) == lanes and set(owned.values()) <= living
 
 
-async def until_all_are_members(lab: "Lab") -> None:
-    """Give instances that were frozen, evicted or just started a few seconds to take their place,
-    so that the sentinels find everybody at work."""
-    await lab.history.wait_for(lambda _: all_are_members(lab) or lab.is_gone(), MEMBERS_S)
+def is_fresh_start(fact: Joined | Process) -> bool:
+    """Whether an instance has joined, or its process has ended or begun: it is no zombie then."""
+    return isinstance(fact, Joined) or fact.what in (*ENDS, "started", "restarted")
+
+
+async def until_all_have_returned(lab: "Lab") -> None:
+    """Give instances that were frozen and evicted a few seconds to take their place again, so that
+    the sentinels find everybody at work: only then is it over what a zombie may still do."""
+    await lab.history.wait_for(lambda _: all_have_returned(lab) or lab.is_gone(), RETURN_S)
 
 
 async def settle(lab: "Lab") -> None:
@@ -155,7 +161,7 @@ class Watch:
         resting = now - self.rested >= STABLE_S
         if self.position.is_complete and resting:
             waited = now - self.began
-            self.quiet = all_are_members(self.lab) or waited > MEMBERS_S * patience
+            self.quiet = all_have_returned(self.lab) or waited > RETURN_S * patience
             if self.quiet:
                 return True
         lost = bool(self.position.missing) and not self.position.behind

@@ -1,0 +1,258 @@
+"""COM checks on hand-made histories."""
+
+import pytest
+
+from graders.verdicts import Verdict
+from tests.graders.histories import Tale, findings, steady, verdicts
+
+FAIL, WARN = Verdict.FAIL, Verdict.WARN
+
+
+def ahead(*, crash: bool, effect_after: bool) -> Tale:
+    """The offset of pay-1 is committed while its effect is not there."""
+    tale = Tale()
+    tale.process("app", "started")
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    tale.fault("armed", target="write to ledger with event_id pay-1", id="s1")
+    tale.fault("applied", target="write to ledger with event_id pay-1", id="s1")
+    tale.commit("app", 0, 1)
+    if crash:
+        tale.process("app", "killed")
+        tale.process("app", "started")
+    for _ in range(10):
+        tale.append("story", text="time goes by")
+    if effect_after:
+        tale.effect("app", "pay-1")
+    return tale
+
+
+def test_a_commit_ahead_that_lost_the_event_fails_with_its_loss():
+    history = ahead(crash=True, effect_after=False).end()
+    assert verdicts(history) == {"COM-1": FAIL, "EFF-1": FAIL, "EFF-6": FAIL}
+    (finding,) = findings(history, "COM-1")
+    assert "committed past pay-1 (payments-0@0) before its effect" in finding.claim
+
+
+def test_a_commit_ahead_that_lost_nothing_is_a_warning():
+    assert verdicts(ahead(crash=False, effect_after=True).end()) == {"COM-1": WARN}
+    assert verdicts(ahead(crash=True, effect_after=True).end()) == {"COM-1": WARN}
+
+
+def test_an_event_that_was_swallowed_without_a_crash_is_a_loss_alone():
+    history = ahead(crash=False, effect_after=False).end()
+    assert verdicts(history) == {"EFF-1": FAIL, "EFF-6": FAIL}
+
+
+def test_the_clean_stop_of_the_aftershock_is_no_crash():
+    tale = ahead(crash=False, effect_after=False)
+    tale.settle(missing=1)
+    tale.aftershock()
+    tale.process("app", "terminated")
+    tale.process("app", "killed")
+    assert "COM-1" not in verdicts(tale.end())
+
+
+def test_an_effect_that_is_told_late_but_was_committed_in_time_is_fine():
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    before = tale.now()
+    tale.commit("app", 0, 1)
+    tale.effect("app", "pay-1", committed_t=before)
+    assert verdicts(tale.end()) == {}
+
+
+def test_transactional_commits_are_not_judged_by_their_moment():
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    tale.commit("app", 0, 1, api="TxnOffsetCommit")
+    for _ in range(10):
+        tale.append("story", text="the transaction is still open")
+    tale.effect("app", "pay-1")
+    assert verdicts(tale.end()) == {}
+
+
+def test_a_commit_past_an_event_that_had_its_effect_before_is_fine():
+    tale = steady()
+    tale.send("pay-0", 2, account="acc-0", amount=10)
+    tale.fetch("app", 2, 0, 0)
+    tale.commit("app", 2, 1)
+    tale.process("app", "killed")
+    assert verdicts(tale.end()) == {}
+
+
+def overtaken(lost: bool) -> Tale:
+    tale = Tale()
+    for number in range(4):
+        tale.send(f"pay-{number}", 0, account=f"acc-{number}")
+    tale.fetch("app", 0, 0, 3)
+    tale.effect("app", "pay-0")
+    tale.effect("app", "pay-3")
+    tale.effect("app", "pay-2")
+    tale.commit("app", 0, 4)
+    if not lost:
+        for _ in range(5):
+            tale.append("story", text="time goes by")
+        tale.effect("app", "pay-1")
+    tale.process("app", "killed")
+    return tale
+
+
+def test_the_highest_finished_offset_is_com_3():
+    history = overtaken(lost=True).end()
+    assert verdicts(history) == {"COM-3": FAIL, "EFF-1": FAIL, "EFF-6": FAIL}
+    (finding,) = findings(history, "COM-3")
+    assert "finished first" in finding.why
+    assert verdicts(overtaken(lost=False).end()) == {"COM-3": WARN}
+
+
+def test_finished_prefixes_may_be_committed_while_later_records_are_done():
+    tale = Tale()
+    for number in range(4):
+        tale.send(f"pay-{number}", 0, account=f"acc-{number}")
+    tale.fetch("app", 0, 0, 3)
+    for number, committed in ((0, 1), (2, 1), (1, 3), (3, 4)):
+        tale.effect("app", f"pay-{number}")
+        tale.commit("app", 0, committed)
+    assert verdicts(tale.end()) == {}
+
+
+def one_too_low(partitions: int, *, clean: bool = True, late: int = 0) -> Tale:
+    """Each partition is committed at its last record instead of behind it."""
+    tale = Tale()
+    tale.process("app", "started")
+    for partition in range(partitions):
+        for number in range(3):
+            tale.send(f"pay-{partition}-{number}", partition, account=f"acc-{partition}-{number}")
+        tale.fetch("app", partition, 0, 2)
+        for number in range(3):
+            tale.effect("app", f"pay-{partition}-{number}")
+            tale.commit("app", partition, number + late)
+    tale.settle(quiet=False, unmet=["..."])
+    tale.aftershock()
+    tale.process("app", "terminated")
+    tale.process("app", "stopped" if clean else "killed")
+    for partition in range(partitions):
+        tale.send(f"last-{partition}", partition, account=f"acc-{partition}-last")
+    tale.process("app", "started")
+    for partition in range(partitions):
+        first = min(2 + late, 3)
+        tale.fetch("app", partition, first, 3)
+        tale.effect("app", f"last-{partition}")
+        tale.commit("app", partition, 3 + late)
+    return tale
+
+
+def test_one_too_low_everywhere_is_com_2_and_not_called_stuck():
+    history = one_too_low(3).end(quiet=False, unmet=["..."])
+    assert verdicts(history) == {"COM-2": FAIL}
+    (finding,) = findings(history, "COM-2")
+    assert "payments-0 stays at 2" in finding.claim
+
+
+def test_positions_behind_the_last_record_are_fine():
+    assert verdicts(one_too_low(3, late=1).end()) == {}
+
+
+def test_one_partition_alone_may_be_chance():
+    found = verdicts(one_too_low(1).end(quiet=False, unmet=["..."]))
+    assert found == {"LIV-1": FAIL}
+
+
+def test_after_a_kill_nobody_knows_what_was_about_to_be_committed():
+    found = verdicts(one_too_low(3, clean=False).end(quiet=False, unmet=["..."]))
+    assert found == {"LIV-1": FAIL}
+
+
+def shared(*, in_between: bool = False) -> Tale:
+    """Two instances share three partitions; then the first moves the second's position."""
+    tale = Tale()
+    tale.assigned("a", 0, 1, 2, generation=1)
+    tale.assigned("a", 0, generation=2)
+    tale.assigned("b", 1, 2, generation=2)
+    if in_between:
+        tale.assigned("a", 0, generation=3)
+        tale.assigned("b", 1, 2, generation=3)
+    tale.commit("a", 1, 0)
+    return tale
+
+
+def test_the_last_commit_for_a_partition_just_given_up_is_fine():
+    assert verdicts(shared().end()) == {}
+
+
+def test_a_commit_for_a_partition_of_another_is_com_4():
+    history = shared(in_between=True).end()
+    assert verdicts(history) == {"COM-4": FAIL}
+    (finding,) = findings(history, "COM-4")
+    assert finding.claim == "a committed payments-1, which belonged to b."
+
+
+def test_an_instance_with_several_members_may_commit_for_each_of_them():
+    tale = Tale()
+    for generation in range(3):
+        tale.assigned("a", 0, member="a-1", generation=generation)
+        tale.assigned("a", 1, member="a-2", generation=generation)
+        tale.assigned("b", 2, member="b-1", generation=generation)
+    tale.commit("a", 0, 0)
+    tale.commit("a", 1, 0)
+    assert verdicts(tale.end()) == {}
+
+
+def test_a_partition_of_a_dead_instance_belongs_to_nobody():
+    tale = shared(in_between=True)
+    tale = Tale()
+    tale.assigned("a", 0, generation=2)
+    tale.assigned("a", 0, generation=3)
+    tale.assigned("b", 1, 2, generation=3)
+    tale.process("b", "killed")
+    tale.commit("a", 1, 0)
+    assert verdicts(tale.end()) == {}
+
+
+@pytest.mark.parametrize(("rejections", "found"), [(49, {}), (50, {"COM-4": WARN})])
+def test_a_fenced_instance_may_notice_late_but_not_never(rejections: int, found: dict):
+    tale = steady()
+    for _ in range(rejections):
+        tale.commit("app", 0, 3, outcome="rejected", error="UNKNOWN_MEMBER_ID")
+    assert verdicts(tale.end()) == found
+
+
+def back(*between, sticks: bool = True) -> Tale:
+    tale = Tale()
+    for number in range(6):
+        tale.send(f"pay-{number}", 0, account=f"acc-{number}")
+    tale.assigned("app", 0, 1, 2)
+    tale.fetch("app", 0, 0, 5)
+    for number in range(6):
+        tale.effect("app", f"pay-{number}")
+    tale.commit("app", 0, 6)
+    for step in between:
+        step(tale)
+    tale.commit("app", 0, 4)
+    if not sticks:
+        tale.commit("app", 0, 6)
+    return tale
+
+
+def test_a_position_that_goes_back_and_stays_there_is_com_5():
+    history = back().end()
+    assert verdicts(history) == {"COM-5": FAIL}
+    assert "from 6 to 4" in findings(history, "COM-5")[0].claim
+    assert verdicts(back(sticks=False).end()) == {"COM-5": WARN}
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        lambda tale: tale.assigned("app", 0, 1, 2, generation=2),
+        lambda tale: tale.process("app", "killed"),
+        lambda tale: tale.fetch("app", 0, 3, 5),
+        lambda tale: tale.fault("applied", target="OffsetCommit/TxnOffsetCommit"),
+    ],
+    ids=["rebalance", "restart", "rewind", "fault"],
+)
+def test_a_position_may_go_back_for_a_reason(cause):
+    assert verdicts(back(cause).end()) == {}
