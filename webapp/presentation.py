@@ -1,7 +1,10 @@
 """How values look on a page: Jinja filters and globals, nothing else."""
 
+import json
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from flask import Flask, url_for
 from markupsafe import Markup
@@ -14,20 +17,13 @@ from pygments.util import ClassNotFound
 from graders.verdicts import ORDER, Verdict
 from webapp import frontend_build
 
+EXAMPLE = Path(__file__).with_name("example_check.json")
 NOTHING = "\N{EN DASH}"
-
-WORDS = {
-    "PASS": "Passed",
-    "FAIL": "Failed",
-    "INCONCLUSIVE": "Inconclusive",
-    "WARN": "Warning",
-    "HARNESS_ERROR": "Harness error",
-}
 
 
 def init_app(app: Flask) -> None:
     """Give every template these filters and globals."""
-    app.jinja_env.globals.update(asset=asset)
+    app.jinja_env.globals.update(asset=asset, example_check=example_check)
     app.jinja_env.filters.update(
         verdict_sign=verdict_sign,
         verdict_word=verdict_word,
@@ -50,6 +46,12 @@ def bundle_version() -> str | None:
     return frontend_build.built_hash()
 
 
+@cache
+def example_check() -> dict[str, Any]:
+    """A check from a real report, for the home page: a program that books every delivery."""
+    return json.loads(EXAMPLE.read_text("utf-8"))
+
+
 def verdict_sign(verdict: str | None) -> str:
     """One character for a verdict; a dash while there is none."""
     return Verdict(verdict).sign if verdict else NOTHING
@@ -57,7 +59,7 @@ def verdict_sign(verdict: str | None) -> str:
 
 def verdict_word(verdict: str | None) -> str:
     """A verdict in words."""
-    return WORDS[verdict] if verdict else "No verdict yet"
+    return Verdict(verdict).word if verdict else "No verdict yet"
 
 
 def worst_first(checks: list[dict]) -> list[dict]:

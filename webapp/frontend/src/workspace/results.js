@@ -3,7 +3,7 @@ import { byId, element } from "../dom.js";
 import { isFinal } from "./stream.js";
 
 const SIGNS = { PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?", WARN: "!", HARNESS_ERROR: "⚙" };
-const WORDS = { PASS: "Passed", FAIL: "Failed", INCONCLUSIVE: "Inconclusive", WARN: "Warning", HARNESS_ERROR: "Harness error" };
+const word = (verdict) => verdict.replace("_", " ");
 const STATES = { waiting: "Waiting", running: "Running" };
 
 export class Results {
@@ -36,11 +36,11 @@ export class Results {
   scenario({ name, title, state, verdict }) {
     const row = this.#row(name, title);
     row.cell.dataset.state = state;
-    row.badge.textContent = state === "done" ? WORDS[verdict] : STATES[state];
+    row.badge.textContent = state === "done" ? word(verdict) : STATES[state];
     if (state !== "done") return;
     row.cell.dataset.verdict = verdict;
     row.cell.replaceChildren(SIGNS[verdict]);
-    row.cell.setAttribute("aria-label", `${row.title}: ${WORDS[verdict]}`);
+    row.cell.setAttribute("aria-label", `${row.title}: ${word(verdict)}`);
     row.badge.className = `verdict verdict--${verdict}`;
     row.badge.prepend(`${SIGNS[verdict]} `);
   }
