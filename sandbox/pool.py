@@ -21,9 +21,15 @@ class BrokerPool:
 
     def __init__(self, size: int = 1) -> None:
         self._size = size
-        self._offers: asyncio.Queue[tuple[Broker, asyncio.Event]] = asyncio.Queue()
+        self._warm: dict[Broker, asyncio.Event] = {}  # the event: it was taken
+        self._offered = asyncio.Condition()
         self._slots: list[asyncio.Task[None]] = []
-        self._failure: SandboxError | None = None
+        self._failure: Exception | None = None
+
+    @property
+    def warm(self) -> int:
+        """How many brokers could be lent at once."""
+        return len(self._warm)
 
     async def start(self) -> None:
         """Start filling the pool; returns at once. `lend` waits for the first broker."""
@@ -52,7 +58,9 @@ class BrokerPool:
         try:
             async with asyncio.timeout(LEND_TIMEOUT):
                 while True:
-                    broker, taken = await self._offers.get()
+                    async with self._offered:
+                        await self._offered.wait_for(lambda: self._warm)
+                        broker, taken = self._warm.popitem()
                     if await self._usable(broker):
                         taken.set()
                         return broker
@@ -78,7 +86,7 @@ class BrokerPool:
         while True:
             try:
                 broker = await Broker.start()
-            except SandboxError as error:
+            except (SandboxError, OSError) as error:  # OSError: no space, too many files
                 log.error("cannot start a broker, trying again: %s", error)
                 self._failure = error
                 await asyncio.sleep(RETRY_AFTER)
@@ -89,10 +97,13 @@ class BrokerPool:
         """Return once `broker` is taken, or has ended without; destroy it when it is not taken."""
         taken = asyncio.Event()
         waits = [asyncio.create_task(taken.wait()), asyncio.create_task(broker.ended())]
-        self._offers.put_nowait((broker, taken))
         try:
+            async with self._offered:
+                self._warm[broker] = taken
+                self._offered.notify_all()
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._warm.pop(broker, None)
             for wait in waits:
                 wait.cancel()
             if not taken.is_set():

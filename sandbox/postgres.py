@@ -310,10 +310,13 @@ async def lend_database(cluster: Cluster, schema_sql: str) -> AsyncIterator[Data
     """Lend a fresh database of `cluster` with `schema_sql` in it; it is dropped afterwards.
 
     `schema_sql` runs as an owner role that nobody can log in as; in it, `:program` stands for the
-    program's role. Raises psycopg.Error when `schema_sql` is wrong.
+    program's role. Raises psycopg.Error when `schema_sql` is wrong. A server that was killed is
+    started again, before the database is made and before it is dropped.
     """
     name, password = f"run_{secrets.token_hex(6)}", secrets.token_urlsafe(18)
     try:
+        if not await cluster.alive():
+            await cluster.start()
         await _create(cluster, name, password)
         async with await cluster.connect(name) as connection:
             await connection.execute(_schema(name, schema_sql))
@@ -329,7 +332,11 @@ async def lend_database(cluster: Cluster, schema_sql: str) -> AsyncIterator[Data
         async with _watched(cluster, lent):
             yield lent
     finally:
-        await _drop(cluster, name)
+        try:
+            await _drop(cluster, name)
+        except psycopg.OperationalError:  # the server was killed meanwhile
+            await cluster.start()
+            await _drop(cluster, name)
 
 
 async def _create(cluster: Cluster, name: str, password: str) -> None:
@@ -382,7 +389,7 @@ async def _lock_out_when_full(cluster: Cluster, lent: Database) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name}"
     ).format(role=sql.Identifier(lent.role), name=sql.Literal(lent.role))
     async with await cluster.connect() as connection:
-        while await _size_mb(connection, lent.name) <= SIZE_LIMIT_MB:
+        while await _size_mb(connection, lent.name) <= SIZE_LIMIT_MB:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(WATCH_S)
         await connection.execute(lock_out)
     lent.full.set()

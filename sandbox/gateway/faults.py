@@ -73,6 +73,7 @@ class Fault:
         self._chosen = chosen  # which matches to act on, counted from 1
         self._record = record
         self._fate = fate
+        self._selected = 0
         self._ended = False
         self._held: list[asyncio.Future[Fate]] = []
         self._was_applied = asyncio.Event()
@@ -97,6 +98,11 @@ class Fault:
         """Whether no further request can be chosen."""
         return self._ended or self.matched >= self._chosen.stop - 1
 
+    @property
+    def over(self) -> bool:
+        """Whether it can do nothing any more: all its requests came, and went on their way."""
+        return self._ended or (self.spent and not self._held and self.applied == self._selected)
+
     async def wait_applied(self) -> None:
         """Return once the fault has acted on a message: it is held, lost, late or answered."""
         await self._was_applied.wait()
@@ -119,6 +125,7 @@ class Fault:
             return False
         self.matched += 1
         if self.matched in self._chosen:
+            self._selected += 1
             return True
         self._note("matched", instance)
         return False
@@ -224,6 +231,7 @@ class Faults:
         self._record = record
         self._numbers = itertools.count(1)
         self._armed: dict[str, list[Fault]] = {}
+        self._all: list[Fault] = []
 
     def build(self, match: Match, nth: int, times: int | None) -> FaultBuilder:
         """Return the builder of a fault that acts on `times` matches (None: all) from `nth` on."""
@@ -234,6 +242,7 @@ class Faults:
 
     def arm(self, match: Match, action: str, chosen: range, fate: Fate) -> Fault:
         fault = Fault(f"f{next(self._numbers)}", match, action, chosen, self._record, fate)
+        self._all.append(fault)
         for api in match.apis:
             self._armed.setdefault(api, []).append(fault)
         return fault
@@ -245,3 +254,9 @@ class Faults:
             return []
         self._armed[api] = [fault for fault in faults if not fault.spent]
         return self._armed[api]
+
+    def cancel_all(self) -> None:
+        """Cancel every fault that could still do something."""
+        for fault in self._all:
+            if not fault.over:
+                fault.cancel()

@@ -120,6 +120,10 @@ class Gateway:
                 raise ValueError(f"Kafka has no API {name}")
         return self._faults.build(Match(apis, instance, topic, where), nth, times)
 
+    def release_all(self) -> None:
+        """Cancel all faults; what they hold goes on its way."""
+        self._faults.cancel_all()
+
     async def evict(self, instance: str) -> None:
         """End the sessions of the group members that an instance is, dead, frozen or alive.
 

@@ -98,6 +98,7 @@ def _add_partitions(request: Body, code: int) -> Body:
         ]
 
     return {
+        "ErrorCode": code,
         "ResultsByTopicV3AndBelow": results(request.get("V3AndBelowTopics", [])),
         "ResultsByTransaction": [
             {"TransactionalId": each["TransactionalId"], "TopicResults": results(each["Topics"])}
@@ -107,8 +108,16 @@ def _add_partitions(request: Body, code: int) -> Body:
 
 
 def _offset_fetch(request: Body, code: int) -> Body:
+    partition = {"CommittedOffset": -1, "Metadata": None, "ErrorCode": code}
+    topics = [
+        {
+            "Name": topic["Name"],
+            "Partitions": [partition | {"PartitionIndex": i} for i in topic["PartitionIndexes"]],
+        }
+        for topic in request.get("Topics") or []
+    ]
     groups = [{"GroupId": each["GroupId"], "ErrorCode": code} for each in request.get("Groups", [])]
-    return {"ErrorCode": code, "Groups": groups}
+    return {"ErrorCode": code, "Topics": topics, "Groups": groups}
 
 
 def _delete_topics_rows(request: Body) -> list[Body]:

@@ -36,7 +36,7 @@ async def started(monkeypatch) -> AsyncIterator[list[Broker]]:
 async def filled(started: list[Broker]) -> AsyncIterator[BrokerPool]:
     brokers = BrokerPool()
     await brokers.start()
-    await until(lambda: len(started) == 1)
+    await until(lambda: brokers.warm == 1)
     yield brokers
     await brokers.close()
 
@@ -103,7 +103,7 @@ async def test_a_borrower_who_gives_up_does_not_block_the_next(
 async def test_a_closed_pool_leaves_nothing(started: list[Broker]):
     brokers = BrokerPool(size=2)
     await brokers.start()
-    await until(lambda: len(started) == 2)
+    await until(lambda: brokers.warm == 2)
     await brokers.close()
 
 
@@ -111,6 +111,26 @@ async def test_a_pool_closed_while_it_starts_leaves_nothing(started: list[Broker
     brokers = BrokerPool()
     await brokers.start()
     await until(lambda: bool(list((home().state / "scratch").glob("broker-*/log"))))
+    await brokers.close()
+
+
+async def test_a_disk_that_was_full_for_a_while_does_not_stop_the_pool(
+    monkeypatch, started: list[Broker]
+):
+    monkeypatch.setattr(pool, "RETRY_AFTER", 0.01)
+    failures = [OSError(28, "No space left on device")]
+    configure = broker.configure
+
+    def configure_or_fail(*arguments):
+        if failures:
+            raise failures.pop()
+        return configure(*arguments)
+
+    monkeypatch.setattr(broker, "configure", configure_or_fail)
+    brokers = BrokerPool()
+    await brokers.start()
+    async with brokers.lend() as lent:
+        assert lent.alive and not failures
     await brokers.close()
 
 

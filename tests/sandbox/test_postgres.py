@@ -231,6 +231,18 @@ async def test_nothing_is_left_of_a_lent_database(programs: Cluster):
     assert not await lent_names(programs)
 
 
+async def test_a_server_killed_meanwhile_is_back_and_clean(programs: Cluster):
+    async with lend_database(programs, SCHEMA):
+        Identity.of(server_pid(programs)).kill()
+    assert not await lent_names(programs)
+
+
+async def test_a_server_killed_before_is_back(programs: Cluster):
+    Identity.of(server_pid(programs)).kill()
+    async with lend_database(programs, SCHEMA) as lent:
+        log_in(lent).close()
+
+
 async def test_a_wrong_schema_is_an_error_and_leaves_nothing(programs: Cluster):
     with pytest.raises(psycopg.errors.SyntaxError):
         async with lend_database(programs, "CREATE TABEL ledger ()"):
