@@ -8,6 +8,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
+import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
@@ -25,8 +26,9 @@ class Worker(GeventWorker):
 
 
 def unprivileged_user() -> str | None:
-    """Whom the web processes run as: nobody special, where such a user can read our code."""
-    return None if closed_parent(Path(__file__).parent) else service_user()
+    """Whom the web processes run as: nobody special, where such a user can read Python and us."""
+    needed = [Path(__file__).parent, Path(sys.prefix), Path(sys.base_prefix)]
+    return None if any(map(closed_parent, needed)) else service_user()
 
 
 worker_class = Worker

@@ -46,6 +46,12 @@ def init_app(app: Flask, *, secure: bool) -> None:
         if not comes_from_us(request):
             abort(403, "This request came from another site, so it was not carried out.")
 
+    @app.before_request
+    def refuse_nul() -> None:
+        # No address of ours has one, and PostgreSQL takes none in a text.
+        if "\0" in request.path or any("\0" in value for value in request.args.values()):
+            abort(404)
+
     @app.after_request
     def add_headers(response: Response) -> Response:
         response.headers.update(HEADERS)

@@ -54,9 +54,9 @@ def claim(db: Session, run_id: str, worker: str) -> Lease | None:
             state=State.RUNNING,
             tries=Run.tries + 1,
             lease_token=token,
-            leased_until=func.now() + LEASE,
+            leased_until=func.clock_timestamp() + LEASE,
             worker=worker,
-            started_at=func.now(),
+            started_at=func.clock_timestamp(),
         )
         .returning(Run)
     )
@@ -83,7 +83,10 @@ def claim(db: Session, run_id: str, worker: str) -> Lease | None:
 def extend(db: Session, lease: Lease) -> bool:
     """Hold on to the run; False when it is no longer ours."""
     extended = (
-        update(Run).where(*_ours(lease)).values(leased_until=func.now() + LEASE).returning(Run.id)
+        update(Run)
+        .where(*_ours(lease))
+        .values(leased_until=func.clock_timestamp() + LEASE)
+        .returning(Run.id)
     )
     return db.scalar(extended) is not None
 
@@ -147,7 +150,7 @@ def sweep(db: Session) -> list[str]:
     """
     abandoned = db.scalars(
         select(Run)
-        .where(Run.state == State.RUNNING, Run.leased_until < func.now())
+        .where(Run.state == State.RUNNING, Run.leased_until < func.clock_timestamp())
         .with_for_update(skip_locked=True)
     ).all()
     for run in abandoned:

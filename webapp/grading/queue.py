@@ -22,9 +22,9 @@ def _deferrer() -> procrastinate.App:
 
 def enqueue(db: Session, run_id: str) -> None:
     """Put a run on the queue when this transaction commits, unless it waits there already."""
-    connection = db.connection().connection.driver_connection
-    task = _deferrer().configure_task(
-        TASK, queue=QUEUE, queueing_lock=run_id, connection=connection
-    )
     with contextlib.suppress(AlreadyEnqueued), db.begin_nested():
+        connection = db.connection().connection.driver_connection  # from here on: the savepoint
+        task = _deferrer().configure_task(
+            TASK, queue=QUEUE, queueing_lock=run_id, connection=connection
+        )
         task.defer(run_id=run_id)

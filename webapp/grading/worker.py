@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import procrastinate
-from graders.grade import grade
 
 from challenges import catalogue
+from graders.grade import grade
 from graders.spec import Submission
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
@@ -52,9 +52,8 @@ class RealGrader:
             on_event=on_event,
             history_dir=self._histories / history,
         )
-        told = report.as_json()
-        told["timing"]["queue_s"] = lease.queued_s
-        return told
+        timing = {**report.data["timing"], "queue_s": lease.queued_s}
+        return {**report.data, "timing": timing}
 
 
 async def work(database_url: str, histories: Path, concurrency: int = 1) -> None:

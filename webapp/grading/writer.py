@@ -54,10 +54,10 @@ class EventWriter:
             await self._store(batch)
 
     def _add_output(self, payload: dict[str, Any]) -> None:
-        if self._output_left <= 0:
+        if self._output_left < 0:
             return
         self._output_left -= len(payload["text"]) + 1
-        if self._output_left <= 0:
+        if self._output_left < 0:
             payload["text"] = CUT
         stream = (payload["scenario"], payload["instance"], payload["stream"])
         if output := self._open_outputs.get(stream):

@@ -1,14 +1,14 @@
 from flask_wtf import FlaskForm
-from wtforms import EmailField, IntegerField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms import IntegerField, SelectField
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional
+
+from webapp.fields import AddressField, LineField
 
 
 class InviteForm(FlaskForm):
-    candidate_name = StringField(
-        "Candidate's name", [InputRequired("Enter a name."), Length(max=100)]
-    )
-    candidate_email = EmailField(
-        "Candidate's e-mail", [InputRequired("Enter an e-mail."), Length(max=254)]
+    candidate_name = LineField("Candidate's name", [DataRequired("Enter a name."), Length(max=100)])
+    candidate_email = AddressField(
+        "Candidate's e-mail", [DataRequired("Enter an e-mail."), Length(max=254)]
     )
     challenge = SelectField("Challenge")
     expires_days = IntegerField(

@@ -60,7 +60,7 @@ class Filters:
 class Page:
     number: int
     total: int
-    size: int = PAGE_SIZE
+    size: int
 
     @property
     def pages(self) -> int:
@@ -71,10 +71,10 @@ def candidates(db: Session, filters: Filters, page: int) -> tuple[list[Row], Pag
     """One page of the list; a page that is not there becomes the nearest that is."""
     rows = matching(filters).subquery()
     total = db.scalar(select(func.count()).select_from(rows))
-    number = min(max(page, 1), Page(1, total).pages)
+    number = min(max(page, 1), Page(1, total, PAGE_SIZE).pages)
     query = select(rows).order_by(*order(rows.c, filters.sort))
     found = db.execute(query.limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE))
-    return [Row(**row._mapping) for row in found], Page(number, total)
+    return [Row(**row._mapping) for row in found], Page(number, total, PAGE_SIZE)
 
 
 def counts(db: Session) -> dict[str, int]:
@@ -149,7 +149,10 @@ def everyone() -> Select:
 def stage(last) -> case:
     """The stage of a row, in SQL. A cancelled submit counts as none."""
     return case(
-        (Attempt.id.is_(None) & (Invite.expires_at < func.now()), literal(Stage.EXPIRED.value)),
+        (
+            Attempt.id.is_(None) & (Invite.expires_at < func.clock_timestamp()),
+            literal(Stage.EXPIRED.value),
+        ),
         (Attempt.id.is_(None), literal(Stage.INVITED.value)),
         (last.c.state.in_([State.QUEUED, State.RUNNING]), literal(Stage.JUDGING.value)),
         (last.c.state == State.DONE, literal(Stage.GRADED.value)),

@@ -1,10 +1,12 @@
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, StringField
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from webapp.fields import LineField
 
 
 class AcceptForm(FlaskForm):
-    name = StringField("Your name", [InputRequired("Enter your name."), Length(max=100)])
+    name = LineField("Your name", [DataRequired("Enter your name."), Length(max=100)])
     accept = BooleanField(
         "I have read what is stored about me", [InputRequired("Tick this to begin.")]
     )

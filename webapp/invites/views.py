@@ -20,7 +20,7 @@ def landing(token: str):
     services.check_usable(invite)
     form = AcceptForm(name=invite.candidate_name)
     if form.validate_on_submit():
-        attempt = services.accept(session(), token, form.name.data.strip())
+        attempt = services.accept(session(), token, form.name.data)
         sessions.enter_attempt(attempt)
         return redirect(url_for("workspace.show", attempt_id=attempt.id))
     return render_template(

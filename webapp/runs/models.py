@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from webapp.db import Base, new_id, utc_now
+from webapp.db import Base, new_id
 from webapp.workspace.models import Attempt
 
 
@@ -73,7 +73,7 @@ class Run(Base):
     seed: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[State] = mapped_column(as_text(State), default=State.QUEUED)
     grading_version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)

@@ -79,7 +79,7 @@ def cancel(db: Session, run: Run) -> None:
         .where(Run.id == run.id, Run.state.in_(ACTIVE))
         .values(
             state=State.CANCELLED,
-            finished_at=func.now(),
+            finished_at=func.clock_timestamp(),
             lease_token=None,
             leased_until=None,
         )

@@ -44,7 +44,7 @@ def save_files(attempt_id: str):
     found, base = body.get("files"), body.get("base")
     if problems := rules.problems(found):
         return refused(problems)
-    if type(base) is not int:
+    if type(base) is not int or not 0 < base < 2**31:
         abort(400, "base must be the revision that these files began from.")
     match services.save(session(), attempt, found, base):
         case services.Saved(revision, saved_at):

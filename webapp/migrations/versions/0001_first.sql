@@ -104,7 +104,7 @@ CREATE TABLE run (
     seed bigint NOT NULL,
     state varchar(20) NOT NULL,
     grading_version integer NOT NULL,
-    created_at timestamptz NOT NULL,
+    created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     started_at timestamptz,
     finished_at timestamptz,
     tries integer NOT NULL,

@@ -1,0 +1,103 @@
+"""Who gets what at every address: a new route without a row here fails the suite.
+
+Candidate A owns the attempt and the run asked for. Each row says what the anonymous, candidate A,
+candidate B and the interviewer get: 200 and the like, or -> for a redirect to log in.
+"""
+
+import pytest
+from flask import Flask
+
+LOGIN = "login"
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+MATRIX = {
+    # endpoint: (method, body, anonymous, A, B, interviewer)
+    "home.index": ("GET", None, 200, 200, 200, 200),
+    "health.check": ("GET", None, 200, 200, 200, 200),
+    "challenges.index": ("GET", None, 200, 200, 200, 200),
+    "challenges.show": ("GET", None, 200, 200, 200, 200),
+    "accounts.login": ("GET", None, 200, 200, 200, 200),
+    "accounts.logout": ("POST", {}, LOGIN, LOGIN, LOGIN, LOGIN),
+    "invites.landing": ("GET", None, 410, 302, 410, 410),
+    "workspace.show": ("GET", None, 404, 200, 404, 404),
+    "workspace.save_files": ("PUT", {"files": {}, "base": 1}, 404, 409, 404, 404),
+    "workspace.show_copy": ("GET", None, 404, 200, 404, 404),
+    "workspace.start_run": ("POST", {"kind": "run", "revision": 0}, 404, 409, 404, 404),
+    "runs.report": ("GET", None, 404, 200, 404, 200),
+    "runs.report_json": ("GET", None, 404, 200, 404, 200),
+    "runs.cancel": ("POST", {}, 404, 200, 404, 404),
+    "runs.regrade": ("POST", None, LOGIN, LOGIN, LOGIN, 302),
+    "live.events": ("GET", None, 404, 200, 404, 200),
+    "interviews.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "interviews.new_invite": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "interviews.attempt": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "interviews.resume": ("POST", None, LOGIN, LOGIN, LOGIN, 200),
+}
+
+
+def routes(app: Flask):
+    return [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+
+
+def test_every_route_has_a_row(shared_app):
+    assert {rule.endpoint for rule in routes(shared_app)} == set(MATRIX)
+
+
+def test_no_get_changes_anything(shared_app):
+    """Addresses for GET take nothing else, but for the forms that post to their own address."""
+    forms = {"accounts.login", "invites.landing", "interviews.new_invite"}
+    both = {
+        rule.endpoint
+        for rule in routes(shared_app)
+        if "GET" in rule.methods & {"GET"} and rule.methods & UNSAFE
+    }
+    assert both == forms
+
+
+@pytest.fixture
+def address(app, world, judged, link):
+    """A function that builds the address of an endpoint for A's things."""
+    copy = kept_copy(world)
+    values = {
+        "token": link,
+        "attempt_id": world.attempt_a,
+        "copy_id": copy,
+        "run_id": judged,
+        "name": "idempotent_consumer",
+    }
+
+    def build(endpoint: str) -> str:
+        with app.test_request_context():
+            rule = next(rule for rule in routes(app) if rule.endpoint == endpoint)
+            return app.url_for(endpoint, **{name: values[name] for name in rule.arguments})
+
+    return build
+
+
+def kept_copy(world) -> str:
+    path = f"/attempts/{world.attempt_a}/files"
+    world.a.put(path, json={"files": {"main.py": "1"}, "base": 1})
+    return world.a.put(path, json={"files": {"main.py": "2"}, "base": 1}).json["kept"]
+
+
+@pytest.mark.parametrize("endpoint", sorted(MATRIX))
+@pytest.mark.parametrize("who", ["anonymous", "a", "b", "interviewer"])
+def test_access(world, address, endpoint, who):
+    method, body, *expected = MATRIX[endpoint]
+    wanted = expected[["anonymous", "a", "b", "interviewer"].index(who)]
+    answer = getattr(world, who).open(address(endpoint), method=method, json=body)
+    if wanted == LOGIN:
+        assert answer.status_code in (302, 401)
+        assert answer.status_code == 401 or answer.location.startswith("/login")
+    else:
+        assert answer.status_code == wanted
+
+
+def test_what_is_not_there_looks_like_what_one_may_not_see(world):
+    foreign = world.b.get(f"/attempts/{world.attempt_a}")
+    absent = world.b.get("/attempts/0123456789abcdef01234567")
+    assert (foreign.status_code, foreign.text) == (absent.status_code, absent.text)
+
+
+@pytest.mark.parametrize("path", ["/attempts/%00", "/runs/a%00b/report", "/interviews?q=%00"])
+def test_a_nul_in_an_address_is_not_found(world, path):
+    assert world.interviewer.get(path).status_code == 404
