@@ -65,7 +65,7 @@ def digest(*parts: str | bytes) -> str:
 
 def jars() -> Path:
     """Return the folder of the jars of kafka.lock."""
-    return home().cache / f"jars-{digest(LOCK_FILE.read_bytes())}"
+    return home().cache / f"jars-{digest(*map(repr, locked_jars()))}"
 
 
 def class_path() -> str:

@@ -122,7 +122,7 @@ log.segment.delete.delay.ms=1000
 
 def image() -> Path:
     """Return the folder that set-up makes for brokers: data/ and kafka.aot."""
-    made_from = (assets.LOCK_FILE.read_bytes(), assets.java_runtime().name, SETTINGS, *JVM_FLAGS)
+    made_from = (assets.jars().name, assets.java_runtime().name, SETTINGS, *JVM_FLAGS)
     return home().cache / f"broker-{assets.digest(*made_from)}"
 
 
