@@ -144,7 +144,7 @@ async def verify(
                     databases=databases,
                     history_dir=folder,
                 )
-                trials.append(judge(solution, turn, report.to_json()))
+                trials.append(judge(solution, turn, report.data))
                 on_trial(trials[-1])
     finally:
         await pool.close()
