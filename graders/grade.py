@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ from sandbox.postgres import Cluster
 from sandbox.runtimes import get_runtime
 
 SIDE_BY_SIDE = 2
-SCENARIO_S = 90.0
+SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
 APP = Path("/app")
 RUN_FILE = "run.json"
-HOPELESS = "Not played: the program never had any effect in two others."
+HOPELESS = "Not played: the program never had any effect in the others."
 
 OnEvent = Callable[[dict[str, Any]], None]
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ async def grade(
             command=runtime.command(APP),
             env=runtime.env,
             mounts=runtime.mounts,
-            limits=challenge.limits or Limits(),
+            # The scenario's own limit ends a run; a box must not end it first.
+            limits=replace(challenge.limits or Limits(), wall_s=4 * SCENARIO_S),
         )
         async with AsyncExitStack() as stack:
             grading = Grading(

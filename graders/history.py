@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graders import facts
+from graders.clock import FairClock
 from graders.facts import Fact
 
 GATHER_S = 0.002
@@ -82,6 +83,7 @@ class Recorder(History):
     def __init__(self, on_append: Callable[[Fact], None] = lambda fact: None) -> None:
         super().__init__()
         self._on_append = on_append
+        self.clock = FairClock()
         self.began_at = time.monotonic()
         self._changed = asyncio.Event()
 
@@ -107,13 +109,15 @@ class Recorder(History):
         self._changed = asyncio.Event()
 
     async def wait_for(self, holds: Callable[[History], bool], within: float) -> bool:
-        """Wait until something is true of the history; False when `within` seconds passed first.
-        Asked again whenever the history has changed, once for all changes within 2 ms."""
-        deadline = time.monotonic() + within
+        """Wait until something is true of the history; False when `within` seconds of the fair
+        clock passed first. Asked again whenever the history has changed, once for all changes
+        within 2 ms."""
+        deadline = self.clock.now() + within
         while not holds(self):
-            if time.monotonic() >= deadline:
+            left = deadline - self.clock.now()
+            if left <= 0:
                 return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), deadline - time.monotonic())
+                await asyncio.wait_for(self._changed.wait(), left)
             await asyncio.sleep(GATHER_S)
         return True

@@ -141,7 +141,9 @@ class Watch:
     def __init__(self, lab: "Lab") -> None:
         self.lab = lab
         self.course = Course(lab.history)
-        self.began = self.moved = self.rested = time.monotonic()
+        self.clock = lab.history.clock
+        self.began = self.moved = self.rested = self.clock.now()
+        self.began_at = time.monotonic()
         self.seen = len(lab.history)
         self.unrest = -1
         self.position = self.course.position({})
@@ -155,7 +157,7 @@ class Watch:
     async def is_over(self) -> bool:
         """Look once; whether the wait is over, and `quiet` and `moving` are decided."""
         self.seen = len(self.lab.history)
-        now = time.monotonic()
+        now = self.clock.now()
         await self._look(now)
         patience = self.lab.patience
         resting = now - self.rested >= STABLE_S
@@ -203,7 +205,7 @@ class Watch:
         self.lab.history.append(
             "settled",
             quiet=self.quiet,
-            waited_s=round(time.monotonic() - self.began, 3),
+            waited_s=round(time.monotonic() - self.began_at, 3),
             unmet=unmet(position, self.lab),
             missing=len(position.missing),
             behind=[list(each) for each in position.behind],

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graders.checks import HARNESS, Finding, check
-from graders.facts import Effect
+from graders.facts import Connection, Effect, Process
 from graders.history import History
 from graders.spec import CheckUse
 from graders.verdicts import Verdict, worst
@@ -98,9 +98,19 @@ class ScenarioOutcome:
 
 
 def is_hopeless(attempts: Sequence[Attempt]) -> bool:
-    """Whether a program never had any effect and got stuck in two attempts of any scenarios. The
-    rest need not be played, and no attempt be repeated."""
-    return sum(a.is_stuck and not a.history.of(Effect) for a in attempts) >= STUCK_TWICE
+    """Whether a program never had any effect in any scenario, and got stuck twice (plainly: it was
+    given up, or never connected to Kafka) or three times. The rest need not be played then."""
+    if any(a.history.of(Effect) for a in attempts):
+        return False
+    stuck = [a for a in attempts if a.is_stuck]
+    plain = sum(is_plain(a.history) for a in stuck)
+    return plain >= STUCK_TWICE or len(stuck) > STUCK_TWICE
+
+
+def is_plain(history: History) -> bool:
+    """Whether nobody need ask why nothing happened."""
+    gone = any(p.what == "abandoned" for p in history.of(Process))
+    return gone or not any(c.service == "kafka" for c in history.of(Connection))
 
 
 def conclude(

@@ -12,7 +12,7 @@
 
 from typing import Any
 
-from graders.checks import HARNESS, CHECKS, Finding, check
+from graders.checks import CHECKS, HARNESS, Finding, check
 from graders.history import History, Recorder
 from graders.verdicts import Verdict
 

@@ -1,4 +1,4 @@
-"""EFF checks on hand-made histories: each mutation is found by its check, each legal twist by none."""
+"""EFF checks on hand-made histories: mutations are found, legal twists are not."""
 
 from graders.verdicts import Verdict
 from tests.graders.histories import Tale, findings, steady, verdicts
