@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from decision_guide.answers import Answers, Given, as_asked, parse_answers
-from decision_guide.conditions import UNKNOWN, Condition, holds
+from decision_guide.conditions import UNKNOWN, holds
 from decision_guide.errors import GuideError, Problem
 from decision_guide.evaluation import evaluate
 from decision_guide.loading import parse_model
@@ -85,9 +85,6 @@ def _rules_that_never_fire(
         for a, alternative in enumerate(when):
             if not holds((alternative,), levels).any():
                 yield Problem(f"{where}.when[{a}]", f"{id}: this never holds")
-    for i, knockout in enumerate(model.knockouts):
-        if any(t.choice for t in knockout.targets) and not _bites(model, knockout.when, levels, i):
-            yield Problem(f"$.knockouts[{i}]", f"{knockout.id} never changes a choice")
     for i, rule in enumerate(model.compatibility):
         if not (choices[:, rule.given[0]] == rule.given[1]).any():
             yield Problem(f"$.compatibility[{i}]", f"{rule.id} never applies")
@@ -96,18 +93,6 @@ def _rules_that_never_fire(
         chosen = [choices[:, t.choice[0]] == t.choice[1] for t in risk.targets if t.choice]
         if not (applies & (np.logical_or.reduce(chosen) if chosen else True)).any():
             yield Problem(f"$.risks[{i}]", f"{risk.id} never applies")
-
-
-def _bites(model: Model, when: Condition, levels: np.ndarray, knockout: int) -> bool:
-    rows = levels[holds(when, levels)]
-    if not len(rows):
-        return False
-    lifted = {**model.document, "knockouts": _without(model.document["knockouts"], knockout)}
-    return bool((_choices(model, rows) != _choices(parse_model(lifted), rows)).any())
-
-
-def _without(items: list[Any], index: int) -> list[Any]:
-    return [item for i, item in enumerate(items) if i != index]
 
 
 def _idle_questions(model: Model, levels: np.ndarray) -> Iterable[Problem]:
