@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from webapp import audit
 from webapp.accounts.models import Interviewer
 from webapp.accounts.services import actor
+from webapp.config import VISIBLE_SEED
 from webapp.db import utc_now
 from webapp.grading.queue import enqueue
 from webapp.runs import events
@@ -16,7 +17,6 @@ from webapp.runs.models import Kind, Run, State
 from webapp.workspace.models import Attempt, Workspace
 from webapp.workspace.services import lock
 
-VISIBLE_SEED = 7
 WINDOW = timedelta(hours=1)
 PER_WINDOW = {Kind.RUN: 60, Kind.SUBMIT: 10}
 ACTIVE = (State.QUEUED, State.RUNNING)
