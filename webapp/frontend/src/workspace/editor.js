@@ -39,6 +39,20 @@ const colours = HighlightStyle.define([
   { tag: tags.link, textDecoration: "underline" },
 ]);
 
+/** Replaces a selection ourselves: Chromium, left to do it, keeps the look of what it replaces by an
+ *  inline style, which our Content-Security-Policy refuses and the console then complains about. */
+const replaceSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    if (empty || event.inputType !== "insertText" || !event.data) return false;
+    event.preventDefault();
+    const change = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handle) => handle(view, from, to, event.data, change))) view.dispatch(change());
+    return true;
+  },
+});
+
 /** Edits the project's open file and keeps one undo history per file. */
 export class Editor {
   #states = new Map();
@@ -75,6 +89,7 @@ export class Editor {
       extensions: [
         keymap.of([indentWithTab]),
         basicSetup,
+        replaceSelection,
         theme,
         syntaxHighlighting(colours),
         indentUnit.of(indentOf(path)),
