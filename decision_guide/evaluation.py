@@ -359,14 +359,26 @@ def _state(case: _Case, d: int, chosen: int, tied: list[int]) -> tuple[str, str]
         return "undecided", f"tied with {others}; the simpler one is named"
     if first / total < LEADING_SHARE:
         return "undecided", f"{counted}, fewer than half"
-    certain = all(
-        smallest_gap(decision, case.levels, chosen, int(rival)) > 0
-        for rival in np.flatnonzero(case.allowed(d))
-        if rival != chosen
-    )
-    if certain and first / total >= ROBUST_SHARE and not _open_knockouts(case, d, chosen):
+    if first / total >= ROBUST_SHARE and _certain(case, d, chosen):
         return "robust", f"{counted}, and no open question can change it"
     return "leaning", counted
+
+
+def _certain(case: _Case, d: int, chosen: int) -> bool:
+    """Whether the option stays first whatever the open questions' answers are."""
+    gaps = [
+        smallest_gap(case.model.decisions[d], case.levels, chosen, int(rival))
+        for rival in np.flatnonzero(case.allowed(d))
+        if rival != chosen
+    ]
+    flipped_by_open = any(
+        case.levels[change.question] == UNKNOWN
+        for flip in case.singles
+        if flip.decision == d
+        for change in flip.changes
+    )
+    barred_by_open = bool(_open_knockouts(case, d, chosen))
+    return all(gap > 0 for gap in gaps) and not flipped_by_open and not barred_by_open
 
 
 def _open_knockouts(case: _Case, d: int, o: int) -> list[Knockout]:
