@@ -1,9 +1,10 @@
 """A box: one untrusted program, confined by bubblewrap, observed and ended from outside."""
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.box import pidfd
@@ -92,14 +93,23 @@ class Box:
             pidfd.send(self._launched.program, signum)
 
     async def freeze(self) -> None:
-        """Stop every process of the box; return once none runs."""
-        if not self._over:
+        """Stop every process of the box; return once none runs, or the box is over."""
+        with self._unless_over():
             await self._group.freeze()
 
     async def thaw(self) -> None:
         """Let every process of the box run again."""
-        if not self._over:
+        with self._unless_over():
             self._group.thaw()
+
+    @contextlib.contextmanager
+    def _unless_over(self) -> Iterator[None]:
+        """Ignore that the group of processes is gone when the box has ended meanwhile."""
+        try:
+            yield
+        except OSError:
+            if not self._over:
+                raise
 
     async def kill(self) -> Exit:
         """End every process of the box as SIGKILL does; return once nothing is left of it."""

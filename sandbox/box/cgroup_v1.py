@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from sandbox.box import cgroupfs
 from sandbox.box.group import OVERHEAD_PIDS, Exceeded
@@ -15,7 +16,7 @@ LARGEST_CHARGE = 4 << 20  # bytes; what was refused is not in the highest usage
 
 
 class CgroupV1:
-    kind = "cgroup v1"
+    kind: ClassVar = "cgroup v1"
 
     def __init__(self, roots: Mapping[str, Path], name: str, limits: Limits) -> None:
         self._dir = {controller: root / name for controller, root in roots.items()}
@@ -73,9 +74,9 @@ class CgroupV1:
 
     @property
     def cpu_seconds(self) -> float:
-        usage = self._dir["cpuacct"] / "cpuacct.usage"
-        if usage.exists():
-            self._cpu_seconds = int(usage.read_text()) / 1e9
+        with contextlib.suppress(FileNotFoundError):
+            usage = (self._dir["cpuacct"] / "cpuacct.usage").read_text()
+            self._cpu_seconds = int(usage) / 1e9
         return self._cpu_seconds
 
     async def remove(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import ClassVar
 
 from sandbox.box import cgroupfs
 from sandbox.box.group import OVERHEAD_PIDS, Exceeded
@@ -13,7 +14,7 @@ PERIOD_US = 100_000
 
 
 class CgroupV2:
-    kind = "cgroup v2"
+    kind: ClassVar = "cgroup v2"
 
     def __init__(self, root: Path, name: str, limits: Limits) -> None:
         self._dir = root / name
@@ -62,9 +63,8 @@ class CgroupV2:
 
     @property
     def cpu_seconds(self) -> float:
-        stat = self._dir / "cpu.stat"
-        if stat.exists():
-            self._cpu_seconds = cgroupfs.keyed(stat)["usage_usec"] / 1e6
+        with contextlib.suppress(FileNotFoundError):
+            self._cpu_seconds = cgroupfs.keyed(self._dir / "cpu.stat")["usage_usec"] / 1e6
         return self._cpu_seconds
 
     async def remove(self) -> None:

@@ -105,9 +105,11 @@ def _owner_gone(folder: Path) -> bool:
 
 def orphans() -> Iterator[Path]:
     """Return the folders of boxes, in all hierarchies, whose supervisor has ended."""
-    parents = {path for mount in mounts() for path in mount.point.rglob(FOLDER)}
-    boxes = (box for parent in parents for box in parent.iterdir() if box.name.count(".") >= 3)
-    return filter(_owner_gone, boxes)
+    for mount in mounts():
+        for path, _, _ in os.walk(mount.point):
+            folder = Path(path)
+            if folder.parent.name == FOLDER and _owner_gone(folder):
+                yield folder
 
 
 async def sweep_boxes() -> list[str]:

@@ -52,8 +52,13 @@ async def writable(fd: int) -> None:
 
 async def _ready(fd: int, watch: Callable, unwatch: Callable) -> None:
     ready = asyncio.get_running_loop().create_future()
-    watch(fd, lambda: ready.done() or ready.set_result(None))
+    watch(fd, _set, ready)
     try:
         await ready
     finally:
         unwatch(fd)
+
+
+def _set(ready: asyncio.Future) -> None:
+    if not ready.done():
+        ready.set_result(None)

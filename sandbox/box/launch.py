@@ -54,23 +54,31 @@ async def launch(
     room = await asyncio.to_thread(Room.make, inside.source, limits)
     try:
         args = arguments(tools, replace(inside, source=room.app), limits)
-        with Fds() as fds, ExitStack() as undo:
+        with Fds() as fds:
             bubblewrap = await _spawn(room, fds, command_line(tools, command), args, limits)
-            init_pid = await _first_process(bubblewrap)
-            init = fds.keep(os.pidfd_open(init_pid))
-            network = fds.keep(os.open(f"/proc/{init_pid}/ns/net", os.O_RDONLY))
-            room.group.enclose(init_pid)
-            doors = await keeper().listen(network, door_ports)
-            for door in doors.values():
-                undo.enter_context(door)
-            program = await _release(bubblewrap, init_pid)
-            if program is not None:
-                fds.keep(program)
-            undo.pop_all()
-            return Launched(room, fds.pop_all(), bubblewrap, init, program, network, doors)
+            try:
+                return await _run(room, fds, bubblewrap, door_ports)
+            except (ProcessLookupError, FileNotFoundError) as error:  # its first process ended
+                raise await _failure(bubblewrap) from error
     except BaseException:
         await room.clear()
         raise
+
+
+async def _run(room: Room, fds: Fds, bubblewrap: Bubblewrap, door_ports: Sequence[int]) -> Launched:
+    init_pid = await _first_process(bubblewrap)
+    init = fds.keep(os.pidfd_open(init_pid))
+    network = fds.keep(os.open(f"/proc/{init_pid}/ns/net", os.O_RDONLY))
+    room.group.enclose(init_pid)
+    doors = await keeper().listen(network, door_ports)
+    with ExitStack() as undo:
+        for door in doors.values():
+            undo.enter_context(door)
+        program = await _release(bubblewrap, init_pid)
+        if program is not None:
+            fds.keep(program)
+        undo.pop_all()
+    return Launched(room, fds.pop_all(), bubblewrap, init, program, network, doors)
 
 
 async def _spawn(
@@ -116,7 +124,7 @@ async def _first_process(bubblewrap: Bubblewrap) -> int:
     while not report.endswith(b"\n"):  # it writes its first line piece by piece
         await readable(bubblewrap.status)
         if not (piece := os.read(bubblewrap.status, 4096)):
-            raise _failure(bubblewrap)
+            raise await _failure(bubblewrap)
         report += piece
     return int(json.loads(report)["child-pid"])
 
@@ -130,12 +138,13 @@ async def _release(bubblewrap: Bubblewrap, init_pid: int) -> int | None:
             return program
         await asyncio.sleep(0.0005)
     if not pending(bubblewrap.status):  # it reports the exit of a program, none of its own
-        raise _failure(bubblewrap)
+        raise await _failure(bubblewrap)
     return None
 
 
-def _failure(bubblewrap: Bubblewrap) -> BoxError:
-    words = os.read(bubblewrap.stderr, 4096) if readable_now(bubblewrap.stderr) else b""
+async def _failure(bubblewrap: Bubblewrap) -> BoxError:
+    await readable(bubblewrap.monitor)
+    words = os.read(bubblewrap.stderr, 4096) if pending(bubblewrap.stderr) else b""
     said = words.decode(errors="replace").strip() or "it gave no reason"
     return BoxError(
         f"bubblewrap could not make a box: {said}. `offsetzero doctor` tells what is missing."

@@ -37,17 +37,13 @@ class Budget:
         self.left = output_bytes
         self._on_empty = on_empty
 
-    @property
-    def empty(self) -> bool:
-        return self.left <= 0
-
     def spend(self, chunk: bytes) -> bytes:
         """Return as much of `chunk` as is paid for."""
-        if self.empty:
+        if self.left <= 0:
             return b""
         paid = chunk[: self.left]
-        self.left -= len(paid) + LINE_COST * paid.count(b"\n")
-        if self.empty:
+        left = self.left = self.left - len(paid) - LINE_COST * paid.count(b"\n")
+        if left <= 0:
             self._on_empty()
         return paid
 

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from sandbox.box import pidfd
 from sandbox.box.group import Exceeded
@@ -30,7 +31,7 @@ class Seen:
 
 
 class ProcessTree:
-    kind = "rlimits"
+    kind: ClassVar = "rlimits"
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
