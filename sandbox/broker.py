@@ -94,7 +94,9 @@ log.segment.bytes=67108864
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.min.heartbeat.interval.ms=100
-group.consumer.heartbeat.interval.ms=300
+group.consumer.heartbeat.interval.ms=200
+group.consumer.min.assignment.interval.ms=0
+group.consumer.assignment.interval.ms=0
 group.consumer.min.session.timeout.ms=1000
 
 # A machine that stalls for some seconds must not fence its only broker.
