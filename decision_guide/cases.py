@@ -68,6 +68,10 @@ class Twin:
         return first in self.before and second in self.after
 
 
+Rule = Callable[[Case], Mapping[str, str | None]]
+"""A way to choose an option for each decision of a case."""
+
+
 @dataclass(frozen=True)
 class HitRate:
     """How many cases a rule gets right in everything asked of it, and how many single choices."""
@@ -93,7 +97,7 @@ def answer_files() -> list[dict[str, Any]]:
     return [{"answers": row["answers"]} for row in documents.read(_FOLDER / "published.json")]
 
 
-def measure(cases: list[Case], rule: Callable[[Case], Mapping[str, str | None]]) -> HitRate:
+def measure(cases: list[Case], rule: Rule) -> HitRate:
     """How often the rule's choices are accepted and not rejected."""
     asked = right = whole = 0
     for case in cases:
@@ -105,12 +109,12 @@ def measure(cases: list[Case], rule: Callable[[Case], Mapping[str, str | None]])
     return HitRate(len(cases), whole, asked, right)
 
 
-def never_events(model: Model) -> Callable[[Case], Mapping[str, str | None]]:
+def never_events(model: Model) -> Rule:
     """The rule "never": the plainest option of every decision."""
     return lambda case: _fixed(model, NEVER)
 
 
-def events_from_three(model: Model) -> Callable[[Case], Mapping[str, str | None]]:
+def events_from_three(model: Model) -> Rule:
     """The rule "events from three consumers": all of it, or none of it."""
     consumers = model.questions[model.question("consumers")]
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from decision_guide.answers import MEASURES, REASONS
+from decision_guide.cases import Rule, events_from_three, load_cases, measure, never_events
+from decision_guide.evaluation import choose_only
 from decision_guide.loading import load_model
 from decision_guide.model import CONFIDENCE, Model, Question
 
@@ -31,14 +33,21 @@ def questions(model: Model) -> str:
 
 
 def _question(model: Model, question: Question) -> str:
-    number = f" Or a number: {question.unit}." if question.unit else ""
     asked = f"\n*Asked only if* {_condition(model, question)}.\n" if question.visible_if else ""
-    rows = "\n".join(f"| `{a.id}` | {a.label} |" for a in question.answers)
     return (
         f"#### `{question.id}`: {question.text}\n\n"
-        f"{question.why}\n\n*How to find out:* {question.find_out}{number}\n{asked}\n"
-        f"| answer | meaning |\n| --- | --- |\n{rows}\n"
+        f"{question.why}\n\n*How to find out:* {question.find_out}\n{asked}\n"
+        f"{_answers(question)}\n"
     )
+
+
+def _answers(question: Question) -> str:
+    if question.unit is None:
+        rows = [f"| `{a.id}` | {a.label} |" for a in question.answers]
+        return "\n".join(["| answer | meaning |", "| --- | --- |", *rows, ""])
+    rows = [f"| `{a.id}` | {a.label} | {a.start:g} |" for a in question.answers]
+    head = f"| answer | meaning | or a number ({question.unit}), from |"
+    return "\n".join([head, "| --- | --- | --- |", *rows, ""])
 
 
 def _condition(model: Model, question: Question) -> str:
@@ -100,8 +109,26 @@ def words(model: Model) -> str:
     )
 
 
+def hit_rates(model: Model) -> str:
+    """How often the guide and two simple rules agree with the published decisions."""
+    cases = load_cases(model)
+    rules: dict[str, Rule] = {
+        "the guide, all facts": lambda case: choose_only(model, case.answers),
+        "the guide, without guessed facts": lambda case: choose_only(model, case.known),
+        'the rule "never events"': never_events(model),
+        'the rule "events from three consumers"': events_from_three(model),
+    }
+    rows = []
+    for name, rule in rules.items():
+        rate = measure(cases, rule)
+        whole = f"{rate.cases_right} of {rate.cases}"
+        rows.append(f"| {name} | {whole} | {rate.choices_right} of {rate.choices} |")
+    head = "| rule | cases right | choices right |\n| --- | --- | --- |\n"
+    return head + "\n".join(rows) + "\n"
+
+
 PARTS: dict[str, Callable[[Model], str]] = {
-    f.__name__: f for f in (questions, decisions, knockouts, claims, words)
+    f.__name__: f for f in (questions, decisions, knockouts, claims, words, hit_rates)
 }
 
 
