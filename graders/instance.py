@@ -46,7 +46,6 @@ class Instance:
         """Whether its program is there, or about to be started again."""
         return self._life is not None and not self._life.done()
 
-    @property
     def _must_end(self) -> bool:
         return self._ending is not None
 
@@ -142,7 +141,7 @@ class Instance:
         reason."""
         for left in range(MOST_RESTARTS, -1, -1):
             exit = await self._see_end()
-            if self._must_end:
+            if self._must_end():
                 return
             hopeless = HOPELESS.get(exit.reason)
             if hopeless or not left:
@@ -152,14 +151,14 @@ class Instance:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), RESTART_AFTER_S)
-            if self._must_end:
+            if self._must_end():
                 return
             await self._launch("restarted")
 
     async def _see_end(self) -> Exit:
         """Wait until the program has ended and nothing is left of it."""
         assert self._box is not None
-        if self._must_end:  # we were told while it was being started
+        if self._must_end():  # we were told while it was being started
             await self._box.kill()
         exit = await self._box.wait()
         if exit.reason == "lost":

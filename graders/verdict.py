@@ -54,6 +54,9 @@ class Attempt:
 def judge(history: History, checks: Sequence[str]) -> Attempt:
     """Judge one attempt by these checks and those of the harness."""
     findings = tuple(check(history, (*HARNESS, *checks)))
+    if any(f.verdict == Verdict.HARNESS_ERROR for f in findings):
+        # Our ground gave way: nothing in this attempt counts against the program.
+        findings = tuple(f for f in findings if f.check in HARNESS)
     attempt = Attempt(history, findings, {})
     verdicts = {
         id: worst((f.verdict for f in findings if f.check == id), attempt.silence)

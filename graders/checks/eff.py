@@ -19,8 +19,8 @@ are never seen, so retries after an aborted transaction are free.
 
 **EFF-3 phantom-effect.** An effect that no visible record explains: an unknown or aborted event, a
 table in which this event has no effect, or values that differ from the event's. Columns that are
-not part of the contract (serial numbers, times) are not compared. Speaks only after the topics were
-drained.
+not part of the contract (serial numbers, times) are not compared. Speaks only when the log is
+known: the topics were read to their end and held all that was acknowledged.
 
 **EFF-4 over-dedup.** An event's effect is missing, and another event that looks the same except for
 its id has one: the program took equal content for equal identity. Also when a run without any crash
@@ -176,7 +176,7 @@ def why_twice(run: Run, one: Effect, two: Effect) -> str:
 
 def phantom_effect(run: Run) -> Iterator[Finding]:
     """EFF-3."""
-    if run.drained:
+    if run.log_is_known:
         for effects in run.effects.values():
             for effect in effects:
                 yield from phantom(run, effect)

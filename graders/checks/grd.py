@@ -87,7 +87,7 @@ def forbidden(run: Run, refused: Refused) -> Finding:
 
 def unearned_effect(run: Run) -> Iterator[Finding]:
     """GRD-4."""
-    if not run.drained:
+    if not run.log_is_known:
         return
     for effects in run.effects.values():
         first = effects[0]

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Assigned, Fault, Process, Sent, Stall
+from graders.facts import Assigned, Fault, Process, Stall
 from graders.verdicts import Verdict
 
 
@@ -41,16 +41,9 @@ def input_intact(run: Run) -> Iterator[Finding]:
     elif not run.drained:
         yield harness("The run ended before the topics could be read to their end.", 1)
     else:
-        for sent in run.sent:
-            if sent.outcome == "ok" and not in_log(run, sent):
-                place = Place(sent.topic, sent.partition, sent.offset or 0)
-                yield harness(f"{sent.id} was acknowledged at {place} and is not there.", sent.n)
-
-
-def in_log(run: Run, sent: Sent) -> bool:
-    """Whether a sent event is where the broker said."""
-    lane = run.records.get((sent.topic, sent.partition), ())
-    return any(r.offset == sent.offset and r.id == sent.id for r in lane)
+        for sent in run.out_of_place:
+            place = Place(sent.topic, sent.partition, sent.offset or 0)
+            yield harness(f"{sent.id} was acknowledged at {place} and is not there.", sent.n)
 
 
 def harness(claim: str, n: int) -> Finding:

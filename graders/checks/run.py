@@ -47,6 +47,19 @@ class Run:
         return any(p.name == "drain" for p in self.history.of(Phase))
 
     @cached_property
+    def out_of_place(self) -> list[Sent]:
+        """Acknowledged events that the log does not hold where the broker said."""
+        held = {(r.topic, r.partition, r.offset, r.id) for r in self.history.of(Record)}
+        acknowledged = [s for s in self.sent if s.outcome == "ok"]
+        return [s for s in acknowledged if (s.topic, s.partition, s.offset, s.id) not in held]
+
+    @cached_property
+    def log_is_known(self) -> bool:
+        """Whether the topics were read to their end and held everything that was acknowledged;
+        only then can anything be concluded from what is not in them."""
+        return self.drained and not self.out_of_place
+
+    @cached_property
     def records(self) -> dict[Lane, list[Record]]:
         """Visible records of each lane by offset."""
         lanes: dict[Lane, list[Record]] = defaultdict(list)
@@ -108,7 +121,7 @@ class Run:
     @cached_property
     def quiet(self) -> bool:
         """Whether everything sent was dealt with at the end, as far as waiting can tell."""
-        return self.settled is not None and self.settled.quiet and self.drained
+        return self.settled is not None and self.settled.quiet and self.log_is_known
 
     @cached_property
     def aborted(self) -> Aborted | None:
