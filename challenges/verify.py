@@ -161,17 +161,18 @@ def choose(found: Sequence[Solution], only: Collection[str]) -> list[Solution]:
 def judge(solution: Solution, seed: int, report: Mapping[str, Any]) -> Trial:
     """Compare a report (as JSON) with what is known of the solution."""
     checks = {check["id"]: check for check in report["checks"]}
-    find = accepted_deviations if solution.mistake is None else rejected_deviations
+    mistake = solution.mistake
+    found = rejected_deviations(checks, mistake) if mistake else accepted_deviations(checks)
     return Trial(
         solution=solution.name,
         seed=seed,
         verdicts={id: check["verdict"] for id, check in checks.items()},
-        deviations=list(find(checks, solution.mistake)),
+        deviations=list(found),
         seconds=report["timing"]["total_s"],
     )
 
 
-def accepted_deviations(checks: Mapping[str, Any], _: None) -> Iterator[str]:
+def accepted_deviations(checks: Mapping[str, Any]) -> Iterator[str]:
     for id, check in checks.items():
         if check["verdict"] != Verdict.PASS:
             yield f"{id} is {check['verdict']} in {played(check, check['verdict'])}"
