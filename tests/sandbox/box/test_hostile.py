@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -18,7 +19,7 @@ from sandbox.box import Exit, Limits, assurance
 
 pytestmark = pytest.mark.services
 
-SMALL = Limits(memory_mb=96, pids=32, output_bytes=200_000, wall_s=20.0)
+SMALL = Limits(memory_mb=96, pids=32, output_bytes=200_000, wall_s=60.0)
 BRIEF = Limits(wall_s=0.5)
 KILLED = Exit(None, 9, "wall-clock")
 ENDED = Exit(0, None, "exited")
@@ -288,9 +289,10 @@ async def test_output_flood_leaves_our_memory_flat(start_hostile):
 
 @pytest.mark.skipif(assurance().limits == "rlimits", reason="needs control groups")
 async def test_cpu_is_shared_out(start_hostile):
+    begin = time.monotonic()
     run = await start_hostile("resources all_cores", limits=Limits(cpus=0.5, wall_s=1.0))
     await run.box.wait()
-    assert run.box.cpu_seconds < 0.8
+    assert run.box.cpu_seconds < 0.5 * (time.monotonic() - begin) + 0.2
 
 
 async def test_box_has_its_own_loopback_and_no_route(start_hostile):
