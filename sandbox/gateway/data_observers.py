@@ -17,8 +17,6 @@ ACCEPTED, REJECTED, UNKNOWN = "accepted", "rejected", "unknown"
 class ProduceObserver(Observer):
     """`produced` facts. The note is [(topic, partition, number of records)]."""
 
-    settles = True
-
     def __init__(self, record: Record, names: TopicNames) -> None:
         self._record = record
         self._names = names
@@ -43,6 +41,9 @@ class ProduceObserver(Observer):
             base_offset = part["BaseOffset"] if accepted else None
             outcome = ACCEPTED if accepted else REJECTED
             self._produced(instance, topic, partition, count, base_offset, outcome)
+
+    def matters(self, note: Any) -> bool:
+        return True
 
     def lost(self, instance: str, note: Any) -> None:
         for topic, partition, count in note:
@@ -71,8 +72,6 @@ class ProduceObserver(Observer):
 class CommitObserver(Observer):
     """`commit` facts. The note is [(group, topic, partition, offset)]."""
 
-    settles = True
-
     def __init__(self, api: str, record: Record, names: TopicNames) -> None:
         self._api = api
         self._record = record
@@ -96,6 +95,9 @@ class CommitObserver(Observer):
             code = codes[each[1], each[2]]
             outcome = ACCEPTED if code == ErrorCode.NONE else REJECTED
             self._commit(instance, each, outcome, error_name(code))
+
+    def matters(self, note: Any) -> bool:
+        return True
 
     def lost(self, instance: str, note: Any) -> None:
         for each in note:

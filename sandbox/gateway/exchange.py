@@ -42,7 +42,9 @@ class Exchange:
     @property
     def unsettled(self) -> bool:
         """Whether the broker's answer would still tell what it did."""
-        return self.observer is not None and self.observer.settles and not self.answered
+        if self.observer is None or self.answered or self.reply is not None:
+            return False
+        return self.observer.matters(self.note)
 
 
 def describe(api: str, body: Body) -> str:

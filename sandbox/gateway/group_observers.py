@@ -46,14 +46,15 @@ def _of_member(instance: str, group: str, member_id: str) -> dict[str, Any]:
 class JoinGroupObserver(GroupObserver):
     """`joined` facts of the classic protocol. The note is the member as the request names it."""
 
-    settles = True
-
     def forwarded(self, instance: str, body: Body) -> Member:
         static_id = body.get("GroupInstanceId")
         member = Member(body["GroupId"], body["MemberId"], "classic", static_id)
         if member.id:
             self._members.add(instance, member)
         return member
+
+    def matters(self, note: Any) -> bool:
+        return not note.id  # the answer, which comes at once, will name the member
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         error = body["ErrorCode"]
@@ -101,8 +102,6 @@ class SyncGroupObserver(GroupObserver):
 class LeaveGroupObserver(GroupObserver):
     """`left` facts of the classic protocol. The note is (group, [member id])."""
 
-    settles = True
-
     def forwarded(self, instance: str, body: Body) -> tuple[str, list[str]]:
         rows = body.get("Members") or [body]  # before version 3: one member, in the body itself
         return body["GroupId"], [row["MemberId"] for row in rows]
@@ -119,8 +118,6 @@ class ConsumerHeartbeatObserver(GroupObserver):
     """All of the consumer protocol (KIP-848): it joins, learns its partitions and leaves by
     heartbeats. The note is the member as the request names it, and the epoch it sends."""
 
-    settles = True
-
     def __init__(self, record: Record, members: Members, names: TopicNames) -> None:
         super().__init__(record, members)
         self._names = names
@@ -130,6 +127,9 @@ class ConsumerHeartbeatObserver(GroupObserver):
         if member.id and body["MemberEpoch"] >= 0:
             self._members.add(instance, member)
         return member, body["MemberEpoch"]
+
+    def matters(self, note: Any) -> bool:
+        return True
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         asked, epoch = note

@@ -12,13 +12,7 @@ from sandbox.gateway.codec import Body
 
 
 class Observer:
-    """Sees nothing; the ground of all others.
-
-    settles: whether its answers tell what the broker did, so that they are worth waiting for when
-        the program is gone.
-    """
-
-    settles = False
+    """Sees nothing; the ground of all others."""
 
     def forwarded(self, instance: str, body: Body) -> Any:
         """See a request on its way to the broker; return what to remember of it."""
@@ -31,6 +25,10 @@ class Observer:
 
     def lost(self, instance: str, note: Any) -> None:
         """See that no answer will come."""
+
+    def matters(self, note: Any) -> bool:
+        """Whether the answer is worth waiting for when the program is gone."""
+        return False
 
     def rewrites(self, note: Any, body: Body) -> bool:
         """Take from the answer what the program may not see; return whether that changed it."""

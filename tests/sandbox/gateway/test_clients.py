@@ -1,0 +1,69 @@
+"""What real clients do through the gateway, told by the facts it records."""
+
+import signal
+
+import pytest
+
+from tests.sandbox.gateway.stage import PARTITIONS, Stage
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+CLIENTS = [
+    ("confluent", "classic", "OffsetCommit"),
+    ("confluent", "consumer", "OffsetCommit"),
+    ("kafka_python", "classic", "OffsetCommit"),
+    ("aiokafka_transactions", "classic", "TxnOffsetCommit"),
+]
+
+
+@pytest.mark.parametrize(("program", "protocol", "api"), CLIENTS)
+async def test_the_life_of_a_consumer(stage: Stage, program: str, protocol: str, api: str) -> None:
+    await stage.send(3, partition=0)
+    await stage.send(2, partition=2)
+    box = await stage.start("app", program, PROTOCOL=protocol)
+    await stage.fact("commit", partition=0, offset=3)
+    await stage.fact("commit", partition=2, offset=2)
+    box.signal(signal.SIGTERM)
+    await stage.line("app", "closed")
+    await stage.until(
+        lambda: (
+            len(stage.of("connection", what="opened")) == len(stage.of("connection", what="closed"))
+        )
+    )
+
+    joined = stage.of("joined", instance="app")[-1]
+    assert (joined["group"], joined["protocol"]) == (stage.group, protocol)
+    everything = [[stage.topic, number] for number in range(PARTITIONS)]
+    assigned = stage.of("assigned", member=joined["member"], partitions=everything)[-1]
+    assert assigned["generation"] == joined["generation"]
+    assert fetched(stage, 0) == {0, 1, 2} and fetched(stage, 2) == {0, 1}
+    assert {fact["outcome"] for fact in stage.of("commit")} == {"accepted"}
+    assert {fact["api"] for fact in stage.of("commit")} == {api}
+    assert (await stage.committed(0), await stage.committed(2)) == (3, 2)
+    assert stage.of("left", member=joined["member"], by="program")
+    assert not stage.of("refused")
+    if program != "confluent":
+        produced = stage.of("produced", topic=stage.out, outcome="accepted")
+        assert sum(fact["count"] for fact in produced) == 5
+        assert produced[0]["base_offset"] == 0
+
+
+def fetched(stage: Stage, partition: int) -> set[int]:
+    facts = stage.of("fetched", topic=stage.topic, partition=partition)
+    return {offset for fact in facts for offset in range(fact["first"], fact["last"] + 1)}
+
+
+async def test_only_what_a_restarted_program_asks_for_counts_as_fetched(stage: Stage) -> None:
+    """The broker sends a batch from its start, though the program reads on in its middle."""
+    await stage.send(10)
+    hold = stage.gateway.fault("OffsetCommit", nth=5).hold()
+    box = await stage.start("app", "confluent", PROTOCOL="classic")
+    await hold.wait_applied()
+    await box.kill()
+    hold.drop()
+    await stage.gateway.detach("app")
+    await stage.gateway.evict("app")
+    stage.facts.clear()
+    await stage.start("app", "confluent", PROTOCOL="classic")
+    await stage.fact("commit", offset=10)
+    assert fetched(stage, 0) == set(range(4, 10))

@@ -1,0 +1,132 @@
+"""Programs' database connections through the gateway."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from sandbox.broker import Broker
+from sandbox.gateway import Gateway, Limits
+from sandbox.gateway.gateway import DATABASE_PORT
+from sandbox.postgres import Cluster, Database, lend_database
+from tests.sandbox.gateway.stage import Stage
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+
+class Door:
+    """An instance's way to the database."""
+
+    def __init__(self, database: Database, port: int) -> None:
+        self._url = (
+            f"postgresql://{database.role}:{database.password}@127.0.0.1:{port}/{database.name}"
+        )
+
+    async def connect(self) -> psycopg.AsyncConnection:
+        return await psycopg.AsyncConnection.connect(self._url, autocommit=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(prepared: None) -> AsyncIterator[Database]:
+    cluster = Cluster.programs()
+    await cluster.start()
+    async with lend_database(cluster, "") as database:
+        yield database
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def doors(
+    broker: Broker, database: Database
+) -> AsyncIterator[tuple[Stage, Gateway, Door, Door]]:
+    stage = Stage(broker)
+    gateway = stage.make_gateway(Limits(connections=3), database.address)
+    made = []
+    for instance in ("a", "b"):
+        door = socket.create_server(("127.0.0.1", 0))
+        made.append(Door(database, door.getsockname()[1]))
+        await gateway.attach(instance, {DATABASE_PORT: door})
+    yield stage, gateway, *made
+    await gateway.close()
+    await stage.close()
+    assert gateway.failure is None
+
+
+async def client_port(connection: psycopg.AsyncConnection) -> int:
+    row = await (await connection.execute("SELECT inet_client_port()")).fetchone()
+    return row[0]
+
+
+async def test_a_writer_is_known_by_the_port_the_database_sees(doors) -> None:
+    stage, gateway, a, b = doors
+    async with await a.connect() as first, await b.connect() as second, await a.connect() as third:
+        connections = (first, second, third)
+        ports = [await client_port(connection) for connection in connections]
+        assert [gateway.instance_of(port) for port in ports] == ["a", "b", "a"]
+    assert gateway.instance_of(1) is None
+    assert len(stage.of("connection", instance="a", service="database", what="opened")) == 2
+
+
+async def test_large_answers_and_questions_pass_whole(doors) -> None:
+    _, _, a, _ = doors
+    text = "x" * 3_000_000
+    async with await a.connect() as connection:
+        row = await (await connection.execute("SELECT %s::text || 'y'", [text])).fetchone()
+        assert row == (text + "y",)
+
+
+async def test_cut_breaks_the_connections_of_one_instance(doors) -> None:
+    _, gateway, a, b = doors
+    async with await b.connect() as other:
+        broken = await a.connect()
+        gateway.cut_database("a")
+        with pytest.raises(psycopg.OperationalError):
+            await broken.execute("SELECT 1")
+        await other.execute("SELECT 1")
+        async with await a.connect() as again:
+            await again.execute("SELECT 1")
+
+
+async def test_an_uncommitted_transaction_dies_with_its_connection(doors) -> None:
+    _, gateway, a, b = doors
+    async with await b.connect() as other:
+        await other.execute("CREATE TABLE t (n int)")
+        broken = await a.connect()
+        await broken.execute("BEGIN; INSERT INTO t VALUES (1)")
+        gateway.cut_database("a")
+        # Waits for the lock that the other one's transaction has until it is gone.
+        await other.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; COMMIT")
+        row = await (await other.execute("SELECT count(*) FROM t")).fetchone()
+        assert row == (0,)
+
+
+async def test_database_connections_are_capped(doors) -> None:
+    stage, _, a, _ = doors
+    connections = [await a.connect() for _ in range(3)]
+    with pytest.raises(psycopg.OperationalError):
+        await a.connect()
+    assert stage.of("connection", service="database", what="refused")
+    await asyncio.gather(*(connection.close() for connection in connections))
+
+
+async def test_detach_ends_the_sessions(doors) -> None:
+    _, gateway, a, _ = doors
+    connection = await a.connect()
+    await gateway.detach("a")
+    with pytest.raises(psycopg.OperationalError):
+        await connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        await a.connect()
+
+
+async def test_no_database_behind_the_door(broker: Broker) -> None:
+    stage = Stage(broker)
+    gateway = stage.make_gateway(Limits(), database=("127.0.0.1", 1))
+    door = socket.create_server(("127.0.0.1", 0))
+    await gateway.attach("a", {DATABASE_PORT: door})
+    client = socket.create_connection(door.getsockname())
+    await stage.fact("connection", service="database", what="refused")
+    client.close()
+    await gateway.close()
