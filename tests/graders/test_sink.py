@@ -1,0 +1,206 @@
+"""The sink against a real database: what is seen, held and failed, as the program meets it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from graders.facts import Effect, Fault
+from graders.history import Recorder
+from graders.sink import Sink, open_sink
+from sandbox.postgres import Cluster, Database, lend_database
+from tests.graders.challenge import SCHEMA, challenge
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+BOOK = "insert into ledger (event_id, account, amount) values (%s, 'acc-1', 10)"
+
+
+@asynccontextmanager
+async def opened(cluster: Cluster) -> AsyncIterator[tuple[Sink, Callable[..., Any]]]:
+    """A sink on a fresh database, and how its program connects."""
+    async with lend_database(cluster, SCHEMA) as database:
+        sessions: list[psycopg.AsyncConnection[Any]] = []
+
+        async def connect(autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
+            sessions.append(await program(database, autocommit))
+            return sessions[-1]
+
+        async with open_sink(Recorder(), database, challenge(), lambda port: "app") as sink:
+            yield sink, connect
+            for session in sessions:
+                await session.close()
+
+
+async def program(database: Database, autocommit: bool) -> psycopg.AsyncConnection[Any]:
+    host, port = database.address
+    return await psycopg.AsyncConnection.connect(
+        host=host,
+        port=port,
+        user=database.role,
+        password=database.password,
+        dbname=database.name,
+        autocommit=autocommit,
+    )
+
+
+async def seen(sink: Sink, holds: Callable[[], bool]) -> None:
+    assert await sink.history.wait_for(lambda history: holds(), within=20)
+
+
+def ids(sink: Sink) -> list[str]:
+    return [effect.id for effect in sink.history.of(Effect)]
+
+
+async def test_effects_come_in_the_order_of_commits_and_only_when_committed(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        early, late, lost = [await connect(autocommit=False) for _ in range(3)]
+        await early.execute(BOOK, ["early"])
+        await late.execute(BOOK, ["late"])
+        await lost.execute(BOOK, ["rolled back"])
+        await late.commit()
+        await lost.rollback()
+        before = sink.history.now()
+        await early.commit()
+        await seen(sink, lambda: len(ids(sink)) == 2)
+        assert ids(sink) == ["late", "early"]
+        effect = sink.history.last(Effect)
+        assert effect.content == {"account": "acc-1", "amount": 10}
+        assert effect.instance == "app"
+        assert before - 0.05 < effect.committed_t < sink.history.now()
+        await sink.record_rest()
+        assert len(ids(sink)) == 2
+
+
+async def test_a_row_is_held_until_it_is_released(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect()
+        hold = await sink.hold("ledger", row={"event_id": "b"})
+        await session.execute(BOOK, ["a"])
+        booking = asyncio.create_task(session.execute(BOOK, ["b"]))
+        await seen(sink, lambda: hold.held)
+        assert (hold.matched, hold.applied) == (1, 1)
+        assert not booking.done()
+        await hold.release()
+        await hold.release()
+        await booking
+        await seen(sink, lambda: ids(sink) == ["a", "b"])
+        whats = [fault.what for fault in sink.history.of(Fault)]
+        assert whats == ["armed", "applied", "released"]
+
+
+async def test_a_commit_is_held_after_its_statement_went_through(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect(autocommit=False)
+        hold = await sink.hold("ledger", nth=2, at="commit")
+        await session.execute(BOOK, ["a"])
+        await session.commit()
+        await session.execute(BOOK, ["b"])
+        committing = asyncio.create_task(session.commit())
+        await seen(sink, lambda: hold.held)
+        assert ids(sink) == ["a"]
+        await hold.release()
+        await committing
+        await seen(sink, lambda: ids(sink) == ["a", "b"])
+
+
+async def test_a_dropped_row_never_appears_although_it_was_on_its_way(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect()
+        hold = await sink.hold("ledger")
+        booking = asyncio.create_task(session.execute(BOOK, ["a"]))
+        await seen(sink, lambda: hold.held)
+        await hold.drop()
+        with pytest.raises(psycopg.OperationalError):
+            await booking
+        other = await connect()
+        await other.execute(BOOK, ["b"])
+        await seen(sink, lambda: ids(sink) == ["b"])
+        await sink.record_rest()
+        assert ids(sink) == ["b"]
+
+
+async def test_who_waits_for_a_held_transaction_is_seen(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        one, two = await connect(), await connect()
+        await one.execute("insert into balances values ('acc-1', 0)")
+        hold = await sink.hold("balances", row={"account": "acc-1"})
+        add = "update balances set balance = balance + 1 where account = 'acc-1'"
+        first = asyncio.create_task(one.execute(add))
+        await seen(sink, lambda: hold.held)
+        assert not hold.waited_for
+        second = asyncio.create_task(two.execute(add))
+        await seen(sink, lambda: hold.waited_for)
+        await hold.release()
+        await asyncio.gather(first, second)
+        assert await sink.state(challenge().states[0]) == [{"account": "acc-1", "balance": 2}]
+
+
+@pytest.mark.parametrize("at", ["insert", "commit"])
+async def test_a_failure_comes_once_with_the_chosen_code(cluster: Cluster, at: str):
+    async with opened(cluster) as (sink, connect):
+        session = await connect()
+        fail = await sink.fail("ledger", "40001", row={"event_id": "a"}, at=at)
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            await session.execute(BOOK, ["a"])
+        await session.execute(BOOK, ["a"])
+        await seen(sink, lambda: fail.applied == 1 and ids(sink) == ["a"])
+
+
+async def test_serializable_programs_meet_no_conflict_of_the_graders_making(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        one, two = await connect(autocommit=False), await connect(autocommit=False)
+        for session, id in ((one, "a"), (two, "b")):
+            await session.execute("set transaction isolation level serializable")
+            await session.execute(BOOK, [id])
+        await one.commit()
+        await two.commit()
+        await seen(sink, lambda: ids(sink) == ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "select * from grader.effect_log",
+        "delete from grader.effect_log",
+        "alter table ledger disable trigger all",
+        "set session_replication_role = replica",
+        "drop trigger grader_1_log on ledger",
+        "select grader.log_effect()",
+        "create function grader.f() returns int language sql as 'select 1'",
+    ],
+)
+async def test_a_program_cannot_reach_what_the_grader_knows(cluster: Cluster, attack: str):
+    async with opened(cluster) as (_, connect):
+        session = await connect()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await session.execute(attack)
+
+
+async def test_a_programs_own_functions_are_never_called_by_the_grader(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect()
+        await session.execute(
+            "create function public.to_jsonb(anyelement) returns jsonb language sql"
+            ' as $$ select \'{"event_id": "forged"}\'::jsonb $$'
+        )
+        await session.execute(BOOK, ["a"])
+        await seen(sink, lambda: ids(sink) == ["a"])
+
+
+async def test_sessions_of_the_program_are_ended_at_once(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect(autocommit=False)
+        await session.execute(BOOK, ["a"])
+        (found,) = await sink.sessions()
+        assert found.in_transaction
+        began = time.monotonic()
+        await sink.end_sessions([found.pid])
+        assert await sink.sessions() == []
+        assert time.monotonic() - began < 2
+        with pytest.raises(psycopg.OperationalError):
+            await session.commit()
