@@ -64,6 +64,8 @@ class Keeper:
 
     async def listen(self, network: int, ports: Sequence[int]) -> dict[int, socket.socket]:
         """Return non-blocking sockets listening on 127.0.0.1 inside a network namespace."""
+        if not ports:
+            return {}
         _, fds = await self._ask({"verb": "listen", "ports": list(ports)}, [network])
         doors = dict(zip(ports, (socket.socket(fileno=fd) for fd in fds), strict=True))
         for door in doors.values():
