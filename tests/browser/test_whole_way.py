@@ -9,9 +9,12 @@ from tests.browser.served import JUDGED_MS, SOLUTIONS, accept, invite, write_pro
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 FORGETFUL = (SOLUTIONS / "rejected" / "no_dedup" / "main.py").read_text()
-TALKATIVE = FORGETFUL.replace("self.handle(", 'print("one more", flush=True)\n            self.handle(')
+TALKATIVE = FORGETFUL.replace(
+    "self.handle(", 'print("one more", flush=True)\n            self.handle('
+)
 
 
+@pytest.mark.timeout(1000)
 def test_from_invite_to_the_interviewers_report(platform, interviewer, open_page):
     link = invite(interviewer, platform, "Åsa Grünwald")
     candidate = open_page().page
