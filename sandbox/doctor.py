@@ -69,6 +69,7 @@ def probe_tools() -> Probe:
 
 
 def probe_user() -> Probe:
+    """The service user is there; as root it is made now, for the probes below need it."""
     try:
         make_service_user()
     except SandboxError as error:
