@@ -470,7 +470,7 @@ def _comparison(case: _Case) -> tuple[DimensionResult, ...]:
         weights = weights_for(decision, case.levels)
         rest, events = scores(decision, case.levels[None, :], weights)[0]
         better = "even" if abs(rest - events) < EVEN else ("rest" if rest > events else "events")
-        ahead, behind = (1, 0) if better == "events" else (0, 1)
+        ahead, behind = (0, 1) if rest >= events else (1, 0)
         results.append(
             DimensionResult(
                 id=decision.id,

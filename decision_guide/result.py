@@ -160,7 +160,8 @@ class NextQuestion:
 
 @dataclass(frozen=True)
 class DimensionResult:
-    """REST against events on one dimension, for these answers. `better` is rest, events or even."""
+    """REST against events on one dimension, for these answers. `better` is rest, events or even;
+    the reasons explain the lead of the higher score."""
 
     id: str
     title: str
