@@ -33,7 +33,9 @@ class BrowserSession(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     interviewer_id: Mapped[int | None] = mapped_column(ForeignKey("interviewer.id"), index=True)
-    attempt_id: Mapped[str | None] = mapped_column(Text, ForeignKey("attempt.id"), index=True)
+    attempt_id: Mapped[str | None] = mapped_column(
+        Text, ForeignKey("attempt.id", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[datetime]
     idle_until: Mapped[datetime]

@@ -38,10 +38,10 @@ class Judge:
 
         Cancelling this hands the run back to the queue.
         """
-        lease = await self._db(leases.claim, run_id, self._name)
+        lease = await self.in_database(leases.claim, run_id, self._name)
         if lease is None:
             return
-        events = EventWriter(partial(self._db, leases.add_events, lease))
+        events = EventWriter(partial(self.in_database, leases.add_events, lease))
         history = f"{lease.run_id}/{lease.grading_version}-{lease.token}"
         grading = asyncio.create_task(self._grader(lease, events, history))
         helpers = [
@@ -55,10 +55,10 @@ class Judge:
         except Exception as error:
             logger.exception("Run %s could not be judged (try %d)", run_id, lease.tries)
             await events.flush()
-            await self._db(leases.fail, lease, repr(error))
+            await self.in_database(leases.fail, lease, repr(error))
         else:
             await events.flush()
-            if not await self._db(leases.record, lease, report, history):
+            if not await self.in_database(leases.record, lease, report, history):
                 logger.warning("Run %s is no longer ours; its verdict is dropped", run_id)
         finally:
             for helper in helpers:
@@ -75,22 +75,7 @@ class Judge:
                 await asyncio.sleep(leases.LEASE.total_seconds())
             await asyncio.sleep(SWEEP_EVERY_S)
 
-    async def _hold(self, lease: Lease, grading: asyncio.Task) -> None:
-        """Extend the lease while it is ours, and stop grading when it is not."""
-        ours = True
-        while ours:
-            await asyncio.sleep(leases.EXTEND_EVERY_S)
-            ours = await self._db(leases.extend, lease)
-        grading.cancel()
-
-    async def _let_go(self, lease: Lease) -> None:
-        """After a cancellation: hand the run back if it is this worker that is to stop."""
-        await self._db(leases.release, lease)
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise asyncio.CancelledError
-
-    async def _db(self, action: Callable, *arguments: Any) -> Any:
+    async def in_database(self, action: Callable, *arguments: Any) -> Any:
         """Carry out a transaction, again while the database is not there."""
         give_up = asyncio.get_running_loop().time() + DATABASE_PATIENCE_S
         while True:
@@ -100,6 +85,21 @@ class Judge:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
                 await asyncio.sleep(RETRY_S)
+
+    async def _hold(self, lease: Lease, grading: asyncio.Task) -> None:
+        """Extend the lease while it is ours, and stop grading when it is not."""
+        ours = True
+        while ours:
+            await asyncio.sleep(leases.EXTEND_EVERY_S)
+            ours = await self.in_database(leases.extend, lease)
+        grading.cancel()
+
+    async def _let_go(self, lease: Lease) -> None:
+        """After a cancellation: hand the run back if it is this worker that is to stop."""
+        await self.in_database(leases.release, lease)
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise asyncio.CancelledError
 
     def _transaction(self, action: Callable, *arguments: Any) -> Any:
         with self._sessions.begin() as db:

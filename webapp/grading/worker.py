@@ -20,21 +20,23 @@ from webapp.db import make_engine, make_sessions
 from webapp.grading.judge import Judge
 from webapp.grading.leases import Lease
 from webapp.grading.queue import QUEUE, TASK
+from webapp.retention import erase_old, erase_orphans
 from webapp.runs.models import Kind
 
 STALLED_S = 30.0
-TIDY_EVERY_S = 60.0
+TIDY_EVERY_S = 600.0
 
 logger = logging.getLogger(__name__)
 
 
 class RealGrader:
-    """Grades on the brokers of a pool and the databases of a cluster."""
+    """Grades on the brokers of a pool and the databases of a cluster; keeps the histories."""
 
     def __init__(self, pool: BrokerPool, databases: Cluster, histories: Path) -> None:
         self._pool = pool
         self._databases = databases
         self._histories = histories
+        histories.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def __call__(
         self, lease: Lease, on_event: Callable[[dict[str, Any]], None], history: str
@@ -69,20 +71,22 @@ async def work(database_url: str, histories: Path, concurrency: int = 1) -> None
     grader = RealGrader(pool, databases, histories)
     judge = Judge(make_sessions(engine), grader, f"{socket.gethostname()}:{os.getpid()}")
     try:
-        await run_until_stopped(judge, database_url, concurrency)
+        await run_until_stopped(judge, database_url, histories, concurrency)
     finally:
         await pool.close()
         engine.dispose()
 
 
-async def run_until_stopped(judge: Judge, database_url: str, concurrency: int) -> None:
-    """Take jobs and sweep, until a signal comes or one of the two breaks."""
+async def run_until_stopped(
+    judge: Judge, database_url: str, histories: Path, concurrency: int
+) -> None:
+    """Take jobs, sweep and tidy up, until a signal comes or one of the three breaks."""
     app = queue_app(judge, database_url)
     async with app.open_async():
         tasks = [
             asyncio.create_task(take_jobs(app, concurrency)),
             asyncio.create_task(judge.sweep()),
-            asyncio.create_task(tidy(app)),
+            asyncio.create_task(tidy(app, judge, histories)),
         ]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,11 +119,13 @@ async def take_jobs(app: procrastinate.App, concurrency: int) -> None:
     )
 
 
-async def tidy(app: procrastinate.App) -> None:
-    """Remove the jobs of dead workers. Nothing waits for it: the runs are the sweeper's."""
+async def tidy(app: procrastinate.App, judge: Judge, histories: Path) -> None:
+    """Remove what nobody needs: the jobs of dead workers, and what was kept long enough."""
     while True:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
             await app.job_manager.finish_job(
                 job, status=procrastinate.jobs.Status.FAILED, delete_job=True
             )
+        await judge.in_database(erase_old)
+        await judge.in_database(erase_orphans, histories)
         await asyncio.sleep(TIDY_EVERY_S)

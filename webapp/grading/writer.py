@@ -24,6 +24,7 @@ class EventWriter:
         self._open_outputs: dict[tuple[str, ...], dict[str, Any]] = {}
         self._output_left = MAX_OUTPUT
         self._news = asyncio.Event()
+        self._storing = asyncio.Lock()
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take an event; to be called from the event loop."""
@@ -46,12 +47,13 @@ class EventWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Store what is pending."""
-        batch, self._pending = self._pending, []
-        self._open_outputs.clear()
-        self._news.clear()
-        if batch:
-            await self._store(batch)
+        """Store what is pending, after what is just being stored."""
+        async with self._storing:
+            batch, self._pending = self._pending, []
+            self._open_outputs.clear()
+            self._news.clear()
+            if batch:
+                await self._store(batch)
 
     def _add_output(self, payload: dict[str, Any]) -> None:
         if self._output_left < 0:

@@ -28,4 +28,6 @@ class Invite(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
-    attempt_id: Mapped[str | None] = mapped_column(Text, ForeignKey("attempt.id"), index=True)
+    attempt_id: Mapped[str | None] = mapped_column(
+        Text, ForeignKey("attempt.id", ondelete="CASCADE"), index=True
+    )

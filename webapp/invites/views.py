@@ -7,9 +7,9 @@ from webapp import sessions
 from webapp.db import rollback, session
 from webapp.invites import services
 from webapp.invites.forms import AcceptForm
+from webapp.retention import RETENTION_DAYS
 
 blueprint = Blueprint("invites", __name__, url_prefix="/invites")
-RETENTION_DAYS = 365  # what the page tells candidates
 
 
 @blueprint.route("/<token>", methods=["GET", "POST"])

@@ -66,7 +66,7 @@ class Run(Base):
     )
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=new_id)
-    attempt_id: Mapped[str] = mapped_column(Text, ForeignKey("attempt.id"))
+    attempt_id: Mapped[str] = mapped_column(Text, ForeignKey("attempt.id", ondelete="CASCADE"))
     number: Mapped[int]
     kind: Mapped[Kind] = mapped_column(as_text(Kind))
     files: Mapped[dict[str, str]]
@@ -105,7 +105,7 @@ class Verdict(Base):
     __table_args__ = (UniqueConstraint("run_id", "grading_version"),)
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    run_id: Mapped[str] = mapped_column(Text, ForeignKey("run.id"))
+    run_id: Mapped[str] = mapped_column(Text, ForeignKey("run.id", ondelete="CASCADE"))
     grading_version: Mapped[int]
     verdict: Mapped[str] = mapped_column(Text)
     score: Mapped[float | None]
@@ -120,7 +120,9 @@ class RunEvent(Base):
 
     __tablename__ = "run_event"
 
-    run_id: Mapped[str] = mapped_column(Text, ForeignKey("run.id"), primary_key=True)
+    run_id: Mapped[str] = mapped_column(
+        Text, ForeignKey("run.id", ondelete="CASCADE"), primary_key=True
+    )
     seq: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
     payload: Mapped[dict[str, Any]]

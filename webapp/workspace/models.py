@@ -39,7 +39,9 @@ class Workspace(Base):
 
     __tablename__ = "workspace"
 
-    attempt_id: Mapped[str] = mapped_column(Text, ForeignKey("attempt.id"), primary_key=True)
+    attempt_id: Mapped[str] = mapped_column(
+        Text, ForeignKey("attempt.id", ondelete="CASCADE"), primary_key=True
+    )
     revision: Mapped[int] = mapped_column(default=1)
     files: Mapped[dict[str, str]]
     saved_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -53,7 +55,9 @@ class KeptCopy(Base):
     __tablename__ = "kept_copy"
 
     id: Mapped[str] = mapped_column(Text, primary_key=True, default=new_id)
-    attempt_id: Mapped[str] = mapped_column(Text, ForeignKey("attempt.id"), index=True)
+    attempt_id: Mapped[str] = mapped_column(
+        Text, ForeignKey("attempt.id", ondelete="CASCADE"), index=True
+    )
     base: Mapped[int]
     files: Mapped[dict[str, str]]
     kept_at: Mapped[datetime] = mapped_column(default=utc_now)

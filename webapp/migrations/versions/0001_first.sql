@@ -59,7 +59,7 @@ CREATE TABLE browser_session (
     CONSTRAINT ck_browser_session_one_owner CHECK (num_nonnulls(interviewer_id, attempt_id) = 1),
     CONSTRAINT uq_browser_session_token_hash UNIQUE (token_hash),
     CONSTRAINT fk_browser_session_interviewer_id FOREIGN KEY(interviewer_id) REFERENCES interviewer (id),
-    CONSTRAINT fk_browser_session_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id)
+    CONSTRAINT fk_browser_session_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_browser_session_attempt_id ON browser_session (attempt_id);
 CREATE INDEX ix_browser_session_interviewer_id ON browser_session (interviewer_id);
@@ -80,7 +80,7 @@ CREATE TABLE invite (
     CONSTRAINT pk_invite PRIMARY KEY (id),
     CONSTRAINT uq_invite_token_hash UNIQUE (token_hash),
     CONSTRAINT fk_invite_created_by FOREIGN KEY(created_by) REFERENCES interviewer (id),
-    CONSTRAINT fk_invite_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id)
+    CONSTRAINT fk_invite_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_invite_attempt_id ON invite (attempt_id);
 
@@ -91,7 +91,7 @@ CREATE TABLE kept_copy (
     files jsonb NOT NULL,
     kept_at timestamptz NOT NULL,
     CONSTRAINT pk_kept_copy PRIMARY KEY (id),
-    CONSTRAINT fk_kept_copy_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id)
+    CONSTRAINT fk_kept_copy_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_kept_copy_attempt_id ON kept_copy (attempt_id);
 
@@ -113,7 +113,7 @@ CREATE TABLE run (
     worker text,
     CONSTRAINT pk_run PRIMARY KEY (id),
     CONSTRAINT uq_run_attempt_id_number UNIQUE (attempt_id, number),
-    CONSTRAINT fk_run_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id)
+    CONSTRAINT fk_run_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_run_waiting ON run (created_at) WHERE state IN ('queued', 'running');
 CREATE UNIQUE INDEX uq_run_active ON run (attempt_id) WHERE state IN ('queued', 'running');
@@ -124,7 +124,7 @@ CREATE TABLE workspace (
     files jsonb NOT NULL,
     saved_at timestamptz NOT NULL,
     CONSTRAINT pk_workspace PRIMARY KEY (attempt_id),
-    CONSTRAINT fk_workspace_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id)
+    CONSTRAINT fk_workspace_attempt_id FOREIGN KEY(attempt_id) REFERENCES attempt (id) ON DELETE CASCADE
 );
 
 CREATE TABLE run_event (
@@ -133,7 +133,7 @@ CREATE TABLE run_event (
     kind text NOT NULL,
     payload jsonb NOT NULL,
     CONSTRAINT pk_run_event PRIMARY KEY (run_id, seq),
-    CONSTRAINT fk_run_event_run_id FOREIGN KEY(run_id) REFERENCES run (id)
+    CONSTRAINT fk_run_event_run_id FOREIGN KEY(run_id) REFERENCES run (id) ON DELETE CASCADE
 );
 
 CREATE TABLE verdict (
@@ -148,7 +148,7 @@ CREATE TABLE verdict (
     recorded_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT pk_verdict PRIMARY KEY (id),
     CONSTRAINT uq_verdict_run_id_grading_version UNIQUE (run_id, grading_version),
-    CONSTRAINT fk_verdict_run_id FOREIGN KEY(run_id) REFERENCES run (id)
+    CONSTRAINT fk_verdict_run_id FOREIGN KEY(run_id) REFERENCES run (id) ON DELETE CASCADE
 );
 
 -- The audit log is append-only.
