@@ -17,6 +17,8 @@ from sandbox.box.room import Room
 from sandbox.box.spec import BoxError, Limits
 from sandbox.box.toolbox import toolbox
 
+START_S = 60  # takes 0.03; more than this only when the machine stands still
+
 
 @dataclass(frozen=True)
 class Bubblewrap:
@@ -57,9 +59,12 @@ async def launch(
         with Fds() as fds:
             bubblewrap = await _spawn(room, fds, command_line(tools, command), args, limits)
             try:
-                return await _run(room, fds, bubblewrap, door_ports)
+                async with asyncio.timeout(START_S):
+                    return await _run(room, fds, bubblewrap, door_ports)
             except (ProcessLookupError, FileNotFoundError) as error:  # its first process ended
                 raise await _failure(bubblewrap) from error
+            except TimeoutError:
+                raise BoxError(f"The box did not start within {START_S} s.") from None
     except BaseException:
         await room.clear()
         raise
@@ -134,12 +139,29 @@ async def _release(bubblewrap: Bubblewrap, init_pid: int) -> int | None:
     with contextlib.suppress(BrokenPipeError):
         os.write(bubblewrap.block, b"x")
     while not readable_now(bubblewrap.monitor):
-        if (program := pidfd.first_child(init_pid)) is not None:
+        if (program := await _executed(init_pid)) is not None:
             return program
         await asyncio.sleep(0.0005)
     if not pending(bubblewrap.status):  # it reports the exit of a program, none of its own
         raise await _failure(bubblewrap)
     return None
+
+
+async def _executed(init_pid: int) -> int | None:
+    """Return a pidfd of init's child once that has become the program; None if there is none.
+
+    Before, it is still bubblewrap: a signal would end a program that never began.
+    """
+    pid = pidfd.first_child(init_pid)
+    if pid is None:
+        return None
+    try:
+        program = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    while pidfd.same_program(pid, init_pid):  # noqa: ASYNC110
+        await asyncio.sleep(0.0005)
+    return program
 
 
 async def _failure(bubblewrap: Bubblewrap) -> BoxError:

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import os
 import signal
 import struct
 from pathlib import Path
@@ -33,8 +32,15 @@ def wait_status(pidfd: int) -> int | None:
 
 
 def first_child(pid: int) -> int | None:
-    """Return a pidfd of the first child of `pid`, None while it has none, or when it has ended."""
+    """Return the first child of `pid`, None while it has none, or when it has ended."""
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return os.pidfd_open(int(children[0])) if children else None
+        return int(children[0]) if children else None
     return None
+
+
+def same_program(pid: int, other: int) -> bool:
+    """Tell whether two processes execute the same file; no when one has ended or hides it."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/exe").samefile(f"/proc/{other}/exe")
+    return False
