@@ -42,6 +42,7 @@ SOCKET_PATH_LIMIT = 107  # bytes: sun_path of Linux
 # `sameuser`: a role reaches only the database of its own name. Ourselves: by our system user.
 HBA = """\
 local all      postgres              peer map=platform
+local sameuser all                   scram-sha-256
 host  sameuser all      127.0.0.1/32 scram-sha-256
 """
 
