@@ -234,7 +234,9 @@ class Lab:
         for instance in self.instances.values():
             if instance.frozen:
                 await instance.thaw()
-        await self.settle()
+        await until_all_have_returned(self)
+        await self.send_sentinels()
+        await settle(self, waited_already=True)
 
     async def end_instances(self) -> None:
         """Kill what is left of the program."""

@@ -125,10 +125,11 @@ async def until_all_have_returned(lab: "Lab") -> None:
     await lab.history.wait_for(lambda _: all_have_returned(lab) or lab.is_gone(), RETURN_S)
 
 
-async def settle(lab: "Lab") -> None:
-    """Wait for quiet, and record how the wait ended. Never raises for the program's sake."""
+async def settle(lab: "Lab", *, waited_already: bool = False) -> None:
+    """Wait for quiet, and record how the wait ended. Never raises for the program's sake. When the
+    program was waited for in vain just before, a short wait must do."""
     lab.history.append("phase", name="settle")
-    watch = Watch(lab)
+    watch = Watch(lab, LOST_S if waited_already else STUCK_S)
     while not await watch.is_over():
         await asyncio.sleep(BREATH_S)  # a look costs more than a fact; many facts share one
         await lab.history.wait_for(watch.has_news, LOOK_S)
@@ -138,8 +139,9 @@ async def settle(lab: "Lab") -> None:
 class Watch:
     """One wait for quiet."""
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: "Lab", stuck_s: float) -> None:
         self.lab = lab
+        self.stuck_s = stuck_s
         self.course = Course(lab.history)
         self.clock = lab.history.clock
         self.began = self.moved = self.rested = self.clock.now()
@@ -167,7 +169,7 @@ class Watch:
             if self.quiet:
                 return True
         lost = bool(self.position.missing) and not self.position.behind
-        if now - self.moved >= (LOST_S if lost else STUCK_S) * patience:
+        if now - self.moved >= (LOST_S if lost else self.stuck_s) * patience:
             if await self._overlooked():
                 return False
             self.quiet = not self.position.behind

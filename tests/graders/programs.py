@@ -1,0 +1,58 @@
+"""Small programs to be graded: one that is right, one that is wrong, and some that are no use."""
+
+GOOD = """
+import json, os, signal
+import psycopg
+from confluent_kafka import Consumer
+
+running = True
+
+def stop(*_):
+    global running
+    running = False
+
+signal.signal(signal.SIGTERM, stop)
+db = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+db.execute("create table if not exists processed (id text primary key)")
+consumer = Consumer({
+    "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    "group.id": os.environ["GROUP_ID"],
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+})
+consumer.subscribe([os.environ["PAYMENTS_TOPIC"]])
+while running:
+    message = consumer.poll(0.1)
+    if message is None or message.error():
+        continue
+    event = json.loads(message.value())
+    with db.transaction():
+        fresh = db.execute(
+            "insert into processed values (%(id)s) on conflict do nothing", event).rowcount
+        if fresh:
+            db.execute(
+                "insert into ledger (event_id, account, amount)"
+                " values (%(id)s, %(account)s, %(amount)s)", event)
+            db.execute(
+                "insert into balances values (%(account)s, %(amount)s) on conflict (account)"
+                " do update set balance = balances.balance + excluded.balance", event)
+    consumer.commit(message, asynchronous=False)
+consumer.close()
+"""
+
+FORGETFUL = GOOD.replace(
+    "on conflict do nothing", "on conflict (id) do update set id = excluded.id"
+)
+
+USELESS = {
+    "exits at once": "raise SystemExit('no configuration found')",
+    "prints for ever": "while True: print('x' * 1000)",
+    "never connects": "import time\nwhile True: time.sleep(1)",
+    "ignores its topic": GOOD.replace('os.environ["PAYMENTS_TOPIC"]', '"orders"'),
+    "talks to a wrong host": GOOD.replace(
+        'os.environ["KAFKA_BOOTSTRAP_SERVERS"]', '"kafka.example:9092"'
+    ),
+    "leaves a transaction open": GOOD.replace("with db.transaction():", "if True:").replace(
+        "autocommit=True)\ndb.execute(", "autocommit=True)\ndb.autocommit = False\ndb.execute("
+    ),
+}

@@ -1,0 +1,217 @@
+"""Whole gradings of small programs on the real broker, database and boxes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graders.conditions import effects_of
+from graders.facts import Effect, Process
+from graders.grade import grade, recheck
+from graders.history import History
+from graders.lab import Lab
+from graders.report import Report
+from graders.spec import Submission
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+from tests.graders.challenge import a_tale, challenge, payments
+from tests.graders.programs import FORGETFUL, GOOD, USELESS
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def crash_after_effect(lab: Lab) -> None:
+    """Killed after the effects, before the commit. Exposes programs that forget."""
+    sent = await lab.send("payments", payments(lab.rng, 6), partition=0)
+    commits = lab.commits(times=None).hold()
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, at_least=1), why="a payment to be booked")
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await lab.settle()
+
+
+async def once_more(lab: Lab) -> None:
+    """The same again. Exposes nothing new."""
+    await a_tale(lab)
+
+
+async def and_again(lab: Lab) -> None:
+    """And again. Exposes nothing new."""
+    await a_tale(lab)
+
+
+class Grader:
+    """Grades a program, and keeps what was told and recorded."""
+
+    def __init__(self, pool: BrokerPool, cluster: Cluster, folder: Path) -> None:
+        self.pool, self.cluster, self.folder = pool, cluster, folder
+        self.events: list[dict[str, Any]] = []
+
+    async def __call__(
+        self, source: str, *runs: Callable[[Lab], Awaitable[None]], on_event=lambda event: None
+    ) -> Report:
+        def keep(event: dict[str, Any]) -> None:
+            self.events.append(event)
+            on_event(event)
+
+        return await grade(
+            challenge(*runs),
+            Submission({"main.py": source}),
+            seed=7,
+            pool=self.pool,
+            databases=self.cluster,
+            history_dir=self.folder,
+            on_event=keep,
+        )
+
+    def history(self, name: str) -> History:
+        return History.load(self.folder / name)
+
+
+@pytest.fixture
+def grader(pool: BrokerPool, cluster: Cluster, tmp_path: Path) -> Grader:
+    return Grader(pool, cluster, tmp_path)
+
+
+async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader: Grader):
+    report = await grader(GOOD, a_tale, crash_after_effect)
+    assert (report.verdict, report.score) == ("PASS", 1.0), report.data
+    again = recheck(grader.folder, challenge(a_tale, crash_after_effect))
+    assert again.data == report.data
+    states = [
+        e["state"] for e in grader.events if e["type"] == "scenario" and e["name"] == "a_tale"
+    ]
+    assert states == ["waiting", "running", "done"]
+
+
+async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):
+    report = await grader(FORGETFUL, crash_after_effect)
+    failed = {c["id"] for c in report.data["checks"] if c["verdict"] != "PASS"}
+    assert failed == {"EFF-2", "EFF-6"}
+    (card,) = [c["evidence"] for c in report.data["checks"] if c["id"] == "EFF-2"]
+    assert "After a restart" in card["why"]
+    assert any("killed" in row["text"] for row in card["rows"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("exits at once", "no configuration found"),
+        ("prints for ever", "it printed more than it may"),
+        ("never connects", "never opened a connection to the broker"),
+        ("talks to a wrong host", "never opened a connection to the broker"),
+    ],
+)
+async def test_a_useless_program_is_given_up_with_its_reason(grader: Grader, kind: str, told: str):
+    report = await grader(USELESS[kind], a_tale, once_more, and_again)
+    verdicts = {c["id"]: c["verdict"] for c in report.data["checks"]}
+    assert verdicts.pop("LIV-1") == "FAIL"
+    assert set(verdicts.values()) == {"INCONCLUSIVE"}
+    assert report.score == 0
+    (card,) = [c["evidence"] for c in report.data["checks"] if c["id"] == "LIV-1"]
+    assert told in card["second"]["text"]
+    assert "Not played" in report.data["not_exercised"][-1]["text"]
+
+
+async def test_a_program_that_reads_nothing_is_tried_twice_and_told_so(grader: Grader):
+    report = await grader(USELESS["ignores its topic"], a_tale)
+    (card,) = [c["evidence"] for c in report.data["checks"] if c["verdict"] == "FAIL"]
+    assert "never fetched a record" in card["second"]["text"]
+    assert report.data["scenarios"][0]["attempts"] == 2
+
+
+async def test_effects_in_an_open_transaction_are_no_effects(grader: Grader):
+    report = await grader(USELESS["leaves a transaction open"], a_tale)
+    verdicts = {c["id"]: c["verdict"] for c in report.data["checks"]}
+    assert verdicts["EFF-1"] == "FAIL"
+
+
+async def test_a_syntax_error_is_told_before_anything_is_started(grader: Grader):
+    report = await grader("def broken(:\n")
+    assert report.verdict == "FAIL"
+    assert "main.py, line 1" in report.data["headline"]
+    assert list(grader.folder.iterdir()) == []
+
+
+async def test_a_program_that_ends_by_itself_is_started_again(grader: Grader):
+    stumbling = GOOD.replace(
+        "    consumer.commit(message",
+        "    count = db.execute('select count(*) from processed').fetchone()[0]\n"
+        "    if fresh and count == 3:\n"
+        "        os._exit(3)\n"
+        "    consumer.commit(message",
+    )
+    report = await grader(stumbling, a_tale)
+    assert report.verdict == "PASS", report.data["headline"]
+    (exit,) = [p for p in grader.history("a_tale.1.jsonl").of(Process) if p.what == "exited"]
+    assert exit.code == 3
+
+
+async def test_a_dead_broker_is_not_the_programs_fault(grader: Grader):
+    """The broker is killed at the first effect; the attempt is repeated on another one."""
+    brokers = []
+    lend = grader.pool.lend
+
+    def lend_and_note():
+        return Noted(lend(), brokers)
+
+    async def kill_once(lab: Lab) -> None:
+        await lab.start("app")
+        sent = await lab.send("payments", payments(lab.rng, 6))
+        await lab.until(effects_of(sent, at_least=1))
+        if len(brokers) == 1:
+            await brokers[0].kill()
+        await lab.settle()
+
+    kill_once.__doc__ = "The broker dies. Exposes graders that blame the program."
+    grader.pool.lend = lend_and_note
+    try:
+        report = await grader(GOOD, kill_once)
+    finally:
+        grader.pool.lend = lend
+    assert report.verdict == "PASS", report.data["headline"]
+    assert report.data["scenarios"][0]["attempts"] == 2
+    assert len(brokers) == 2
+
+
+class Noted:
+    """A lent broker that is written down."""
+
+    def __init__(self, lent, brokers) -> None:
+        self.lent, self.brokers = lent, brokers
+
+    async def __aenter__(self):
+        self.brokers.append(await self.lent.__aenter__())
+        return self.brokers[-1]
+
+    async def __aexit__(self, *exc):
+        return await self.lent.__aexit__(*exc)
+
+
+async def test_a_grading_that_is_called_off_leaves_nothing_running(grader: Grader):
+    started = asyncio.Event()
+
+    def watch(event: dict[str, Any]) -> None:
+        if event["type"] == "story":
+            started.set()
+
+    task = asyncio.create_task(grader(GOOD, a_tale, on_event=watch))
+    await asyncio.wait_for(started.wait(), 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    names = {t.get_name() for t in asyncio.all_tasks()}
+    assert not any(name.startswith(("box", "life")) for name in names)
+
+
+async def test_effects_are_seen_while_the_program_runs(grader: Grader):
+    await grader(GOOD, a_tale)
+    history = grader.history("a_tale.1.jsonl")
+    last_effect = history.last(Effect)
+    killed = [p for p in history.of(Process) if p.what == "killed"]
+    assert last_effect.n < killed[-1].n
+    assert all(effect.instance == "app" for effect in history.of(Effect))
