@@ -26,7 +26,10 @@ const side = tabs(byId("side-tabs"), (chosen) => {
 });
 const showResults = () => side.choose(byId("tab-results"));
 const results = new Results({ onScenario: (name) => output.showScenario(name) });
-const graded = new Runs({ urls, csrf, runs, autosave, output, results, onStart: showResults });
+const graded = new Runs({ urls, csrf, runs, autosave, output, results, onStart: () => {
+  showResults();
+  byId("pane-side").scrollIntoView({ block: "nearest" }); // in a narrow window it is further down
+} });
 
 showFiles(project, attempt);
 splitPanes(byId("main"));

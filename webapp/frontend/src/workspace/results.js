@@ -6,8 +6,15 @@ const SIGNS = { PASS: "✓", FAIL: "✗", INCONCLUSIVE: "?", WARN: "!", HARNESS_
 const word = (verdict) => verdict.replace("_", " ");
 const STATES = { waiting: "Waiting", running: "Running" };
 
+function verdictBadge(verdict) {
+  const sign = element("span", { textContent: SIGNS[verdict] });
+  sign.setAttribute("aria-hidden", "true");
+  return element("span", { className: `verdict verdict--${verdict}` }, sign, ` ${word(verdict)}`);
+}
+
 export class Results {
   #scenarios = new Map();
+  #report = null;
 
   constructor({ onScenario }) {
     this.onScenario = onScenario;
@@ -15,6 +22,7 @@ export class Results {
 
   clear() {
     this.#scenarios.clear();
+    this.#report = null;
     byId("no-results").hidden = true;
     byId("run-view").hidden = false;
     byId("report-link").hidden = true;
@@ -27,22 +35,27 @@ export class Results {
     byId("run-state").textContent = text;
   }
 
-  state({ text, state }) {
+  state({ text, state, verdict }) {
     this.wait(text);
     byId("run-state").classList.toggle("waiting", !isFinal(state));
     byId("stop").hidden = isFinal(state);
+    if (verdict) byId("run-state").replaceChildren(verdictBadge(verdict), " ", element("a", { href: "#checks", textContent: "See the checks" }));
   }
 
   scenario({ name, title, state, verdict }) {
     const row = this.#row(name, title);
+    if (state === "running" && row.story.childElementCount) this.story({ scenario: name, text: "Played again, to be sure." });
     row.cell.dataset.state = state;
-    row.badge.textContent = state === "done" ? word(verdict) : STATES[state];
-    if (state !== "done") return;
+    if (state !== "done") {
+      row.badge.textContent = STATES[state];
+      return;
+    }
     row.cell.dataset.verdict = verdict;
     row.cell.replaceChildren(SIGNS[verdict]);
     row.cell.setAttribute("aria-label", `${row.title}: ${word(verdict)}`);
-    row.badge.className = `verdict verdict--${verdict}`;
-    row.badge.prepend(`${SIGNS[verdict]} `);
+    row.badge.replaceWith(verdictBadge(verdict));
+    const done = byId("progress").querySelectorAll("[data-verdict]").length;
+    this.wait(`${done} of ${this.#scenarios.size} scenarios played.`);
   }
 
   story({ scenario, text }) {
@@ -54,8 +67,9 @@ export class Results {
   async report(url) {
     byId("report-link").href = url;
     byId("report-link").hidden = false;
+    this.#report = url;
     const answer = await fetch(`${url}?part=checks`);
-    if (!answer.ok) return;
+    if (!answer.ok || this.#report !== url) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     byId("checks").replaceChildren(...page.body.children);
   }
