@@ -1,0 +1,66 @@
+"""The answers as numbers, and everything computed from them that a result is read from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from decision_guide.answers import Answers, as_asked, levels_of
+from decision_guide.conditions import Condition, holds, may_hold
+from decision_guide.flips import Flip, find_flips
+from decision_guide.model import Decision, Model
+from decision_guide.robustness import Draws, draw
+from decision_guide.scoring import all_scores
+from decision_guide.selection import NO_OPTION, Barred, barred, choose, incompatible, open_to
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One set of answers under one model. `levels` are those asked, `scores` and `choices` follow
+    from them with unknowns at their mean; `singles` and `pairs` are the flips."""
+
+    model: Model
+    answers: Answers
+    levels: np.ndarray
+    scores: list[np.ndarray]
+    bars: Barred
+    choices: np.ndarray
+    draws: Draws
+    singles: list[Flip]
+    pairs: list[Flip]
+
+    def out(self, d: int) -> np.ndarray:
+        """[options] excluded in decision d, by a knock-out or by an earlier choice."""
+        rule = incompatible(self.model, d, self.choices[None, :])
+        return (self.bars.excluded[d] | rule)[0]
+
+    def allowed(self, d: int) -> np.ndarray:
+        """[options] what may be recommended in decision d."""
+        return open_to(self.out(d)[None, :], self.bars.blocked[d])[0]
+
+    def certain(self, condition: Condition) -> bool:
+        return bool(holds(condition, self.levels[None, :])[0])
+
+    def possible(self, condition: Condition) -> bool:
+        return bool(may_hold(condition, self.levels[None, :])[0])
+
+
+def compute(model: Model, answers: Answers, seed: int, draws: int) -> Computed:
+    given = levels_of(model, answers)
+    levels = as_asked(model, given[None, :])
+    found, bars = all_scores(model, levels), barred(model, levels)
+    singles, pairs = find_flips(model, given)
+    return Computed(
+        model=model,
+        answers=answers,
+        levels=levels[0],
+        scores=[s[0] for s in found],
+        bars=bars,
+        choices=choose(model, found, bars)[0],
+        draws=draw(model, levels[0], seed, draws),
+        singles=singles,
+        pairs=pairs,
+    )
+
+
+def option_id(decision: Decision, option: int) -> str | None:
+    return None if option == NO_OPTION else decision.options[option].id

@@ -1,0 +1,317 @@
+"""One decision explained: its options, why the chosen one, how sure, and what would change it."""
+
+import numpy as np
+
+from decision_guide.answers import NOT_SURE
+from decision_guide.computed import Computed, option_id
+from decision_guide.conditions import NOT_APPLICABLE, UNKNOWN
+from decision_guide.flips import Flip
+from decision_guide.model import Decision, Knockout, Model
+from decision_guide.result import (
+    ChangeResult,
+    DecisionResult,
+    FlipResult,
+    Mitigable,
+    OptionResult,
+    Reason,
+    Versus,
+    WeightRange,
+)
+from decision_guide.robustness import central_weights, rank_acceptability, share_first
+from decision_guide.scoring import (
+    contributions,
+    criterion_values,
+    interval,
+    smallest_gap,
+    stability,
+    weights_for,
+)
+from decision_guide.selection import NO_OPTION, ties
+
+ROBUST_SHARE = 0.9
+"""A choice is robust only when it is first in at least this share of the draws (heuristic)."""
+LEADING_SHARE = 0.5
+"""Below this share of the draws no choice is recommended with a good conscience (heuristic)."""
+
+
+def decide(computed: Computed, d: int) -> DecisionResult:
+    """Everything there is to say about the decision at index d."""
+    decision = computed.model.decisions[d]
+    chosen = int(computed.choices[d])
+    if chosen == NO_OPTION:
+        return _no_option(computed, d)
+    allowed = computed.allowed(d)
+    tied = ties(computed.scores[d], allowed, chosen)
+    runner_up = _versus(computed, d, chosen, _best(computed, d, allowed, besides=chosen))
+    state, why = _state(computed, d, chosen, tied)
+    return DecisionResult(
+        id=decision.id,
+        title=decision.title,
+        recommended=decision.options[chosen].id,
+        label=decision.options[chosen].label,
+        conditions=_mitigations(computed, d, chosen),
+        state=state,
+        state_why=why,
+        because=_because(decision, runner_up),
+        options=_options(computed, d),
+        tied_with=tuple(decision.options[o].id for o in tied),
+        runner_up=runner_up,
+        simplest=_versus(computed, d, chosen, _simplest(computed, d, allowed, besides=chosen)),
+        simplest_adequate=_simplest_adequate(computed, d, allowed),
+        better_once_mitigated=_mitigable(computed, d, chosen),
+        stability=_stability(computed, d, chosen, allowed),
+        flips=_flips(computed, computed.singles, d),
+        pairs=_flips(computed, computed.pairs, d),
+    )
+
+
+def _no_option(computed: Computed, d: int) -> DecisionResult:
+    decision = computed.model.decisions[d]
+    why = "every option is excluded; see the knock-outs and the rules between decisions"
+    return DecisionResult(
+        id=decision.id,
+        title=decision.title,
+        recommended=None,
+        label="none",
+        conditions=(),
+        state="undecided",
+        state_why=why,
+        because=why,
+        options=_options(computed, d),
+        tied_with=(),
+        runner_up=None,
+        simplest=None,
+        simplest_adequate=None,
+        better_once_mitigated=None,
+        stability=(),
+        flips=_flips(computed, computed.singles, d),
+        pairs=_flips(computed, computed.pairs, d),
+    )
+
+
+def _options(computed: Computed, d: int) -> tuple[OptionResult, ...]:
+    decision, draws = computed.model.decisions[d], computed.draws
+    low, high = interval(decision, computed.levels)
+    first = share_first(draws.choices[:, d], len(decision.options))
+    free = share_first(draws.free[:, d], len(decision.options))
+    ranks = rank_acceptability(draws.ranked[d])
+    results = []
+    for o, option in enumerate(decision.options):
+        status, by = _status(computed, d, o)
+        results.append(
+            OptionResult(
+                id=option.id,
+                label=option.label,
+                score=float(computed.scores[d][o]),
+                low=float(low[o]),
+                high=float(high[o]),
+                status=status,
+                by=by,
+                first=float(first[o]),
+                first_free=float(free[o]),
+                ranks=tuple(ranks[o].tolist()),
+                central=_central(computed, d, o),
+            )
+        )
+    return tuple(results)
+
+
+def _central(computed: Computed, d: int, o: int) -> dict[str, float] | None:
+    weights = central_weights(computed.draws.weights[d], computed.draws.free[:, d] == o)
+    if weights is None:
+        return None
+    names = [c.id for c in computed.model.decisions[d].criteria]
+    return dict(zip(names, weights.tolist(), strict=True))
+
+
+def _status(computed: Computed, d: int, o: int) -> tuple[str, tuple[str, ...]]:
+    firing = [k for k in _knockouts_on(computed.model, d, o) if computed.certain(k.when)]
+    rules = [
+        c.id
+        for c in computed.model.compatibility
+        if computed.choices[c.given[0]] == c.given[1] and (d, o) in c.excludes
+    ]
+    excluding = [k.id for k in firing if k.kind == "excluded"] + rules
+    if excluding:
+        return "excluded", tuple(excluding)
+    return ("blocked", tuple(k.id for k in firing)) if firing else ("clear", ())
+
+
+def _knockouts_on(model: Model, d: int, o: int) -> list[Knockout]:
+    return [k for k in model.knockouts if any(t.choice == (d, o) for t in k.targets)]
+
+
+def _mitigations(computed: Computed, d: int, o: int) -> tuple[str, ...]:
+    return tuple(
+        k.mitigation
+        for k in _knockouts_on(computed.model, d, o)
+        if k.kind == "blocked" and k.mitigation and computed.certain(k.when)
+    )
+
+
+def _best(computed: Computed, d: int, among: np.ndarray, *, besides: int) -> int | None:
+    candidates = [int(o) for o in np.flatnonzero(among) if o != besides]
+    burdens = computed.model.decisions[d].burdens
+    return max(candidates, key=lambda o: (computed.scores[d][o], -burdens[o]), default=None)
+
+
+def _simplest(computed: Computed, d: int, among: np.ndarray, *, besides: int) -> int | None:
+    """The option with the least burden; None when that is the chosen one itself."""
+    simplest = min(np.flatnonzero(among), key=lambda o: computed.model.decisions[d].burdens[o])
+    return None if simplest == besides else int(simplest)
+
+
+def _simplest_adequate(computed: Computed, d: int, among: np.ndarray) -> str | None:
+    decision = computed.model.decisions[d]
+    adequate = among & (computed.scores[d] >= computed.model.adequate.value)
+    order = sorted(np.flatnonzero(adequate), key=lambda o: decision.burdens[o])
+    return decision.options[order[0]].id if order else None
+
+
+def _mitigable(computed: Computed, d: int, chosen: int) -> Mitigable | None:
+    hopeful = ~computed.out(d) & computed.bars.blocked[d][0]
+    better = _best(computed, d, hopeful, besides=chosen)
+    if better is None or computed.scores[d][better] <= computed.scores[d][chosen]:
+        return None
+    option = computed.model.decisions[d].options[better].id
+    return Mitigable(option, _mitigations(computed, d, better))
+
+
+def _versus(computed: Computed, d: int, chosen: int, rival: int | None) -> Versus | None:
+    if rival is None:
+        return None
+    decision = computed.model.decisions[d]
+    gap = float(computed.scores[d][chosen] - computed.scores[d][rival])
+    reasons = reasons_for(computed, decision, chosen, rival)
+    return Versus(decision.options[rival].id, gap, reasons)
+
+
+def reasons_for(
+    computed: Computed, decision: Decision, option: int, rival: int
+) -> tuple[Reason, ...]:
+    """The contributions in words, the largest first."""
+    reasons = []
+    for part in contributions(decision, computed.levels, option, rival):
+        criterion = decision.criteria[part.criterion]
+        asked = None if criterion.question is None else computed.model.questions[criterion.question]
+        reasons.append(
+            Reason(
+                criterion=criterion.id,
+                title=criterion.title,
+                question=None if asked is None else asked.id,
+                answer=_answer_text(computed, criterion.question),
+                weight=part.weight,
+                value=part.value,
+                rival_value=part.rival_value,
+                amount=part.amount,
+                why=criterion.why,
+                source=criterion.source,
+                confidence=criterion.confidence,
+            )
+        )
+    return tuple(sorted(reasons, key=lambda r: -abs(r.amount)))
+
+
+def _answer_text(computed: Computed, question: int | None) -> str:
+    if question is None:
+        return "whatever the answers"
+    level = int(computed.levels[question])
+    if level == UNKNOWN:
+        return NOT_SURE
+    if level == NOT_APPLICABLE:
+        return "does not apply"
+    return computed.model.questions[question].answers[level].label
+
+
+def _because(decision: Decision, runner_up: Versus | None) -> str:
+    if runner_up is None:
+        return "it is the only option that no rule excludes"
+    rival = next(o.label for o in decision.options if o.id == runner_up.rival)
+    strongest = [r for r in runner_up.reasons if r.amount > 0][:3]
+    words = "; ".join(f"{r.title.lower()} ({r.answer})" for r in strongest)
+    return f"against {rival}: {words}" if words else f"it is no better than {rival}, but simpler"
+
+
+def _state(computed: Computed, d: int, chosen: int, tied: list[int]) -> tuple[str, str]:
+    decision = computed.model.decisions[d]
+    first = int((computed.draws.choices[:, d] == chosen).sum())
+    total = len(computed.draws.choices)
+    counted = f"first in {first:,} of {total:,} weightings"
+    unsure = _unsure_knockouts(computed, d, chosen)
+    if unsure:
+        return "undecided", f"{counted}, but {unsure[0]} would bar it, and that is not known"
+    if tied:
+        others = ", ".join(decision.options[o].label for o in tied)
+        return "undecided", f"tied with {others}; the simpler one is named"
+    if first / total < LEADING_SHARE:
+        return "undecided", f"{counted}, fewer than half"
+    if first / total >= ROBUST_SHARE and _certain(computed, d, chosen):
+        return "robust", f"{counted}, and no open question can change it"
+    return "leaning", counted
+
+
+def _certain(computed: Computed, d: int, chosen: int) -> bool:
+    """Whether the option stays first whatever the open questions' answers are."""
+    gaps = [
+        smallest_gap(computed.model.decisions[d], computed.levels, chosen, int(rival))
+        for rival in np.flatnonzero(computed.allowed(d))
+        if rival != chosen
+    ]
+    flipped_by_open = any(
+        computed.levels[change.question] == UNKNOWN
+        for flip in computed.singles
+        if flip.decision == d
+        for change in flip.changes
+    )
+    barred_by_open = bool(_open_knockouts(computed, d, chosen))
+    return all(gap > 0 for gap in gaps) and not flipped_by_open and not barred_by_open
+
+
+def _open_knockouts(computed: Computed, d: int, o: int) -> list[Knockout]:
+    on = _knockouts_on(computed.model, d, o)
+    return [k for k in on if computed.possible(k.when) and not computed.certain(k.when)]
+
+
+def _unsure_knockouts(computed: Computed, d: int, o: int) -> list[str]:
+    """The open knock-outs on the option that hang on an explicit "not sure"."""
+    ids = [q.id for q in computed.model.questions]
+    unsure = {q for q, id in enumerate(ids) if (g := computed.answers.given.get(id)) and g.not_sure}
+    return [
+        f"{k.id} ({k.title.lower()})"
+        for k in _open_knockouts(computed, d, o)
+        if unsure & {q for alternative in k.when for q in alternative}
+    ]
+
+
+def _stability(
+    computed: Computed, d: int, chosen: int, allowed: np.ndarray
+) -> tuple[WeightRange, ...]:
+    decision = computed.model.decisions[d]
+    rivals = [o for o in np.flatnonzero(allowed) if o != chosen]
+    if not rivals:
+        return ()
+    weights = weights_for(decision, computed.levels)
+    values = criterion_values(decision, computed.levels[None, :])[0][:, [chosen, *rivals]]
+    ranges = stability(weights, values, 0)
+    return tuple(
+        WeightRange(c.id, float(w), low, high)
+        for c, w, (low, high) in zip(decision.criteria, weights, ranges, strict=True)
+    )
+
+
+def _flips(computed: Computed, flips: list[Flip], d: int) -> tuple[FlipResult, ...]:
+    return tuple(
+        FlipResult(
+            to=option_id(computed.model.decisions[d], flip.option),
+            changes=tuple(_change(computed, c.question, c.level) for c in flip.changes),
+        )
+        for flip in flips
+        if flip.decision == d
+    )
+
+
+def _change(computed: Computed, question: int, level: int) -> ChangeResult:
+    asked = computed.model.questions[question]
+    given = computed.answers.given.get(asked.id)
+    before = None if given is None or given.level is None else asked.answers[given.level].id
+    return ChangeResult(asked.id, before, asked.answers[level].id, asked.changes)
