@@ -37,14 +37,15 @@ class Computed:
         """[options] what may be recommended in decision d."""
         return open_to(self.out(d)[None, :], self.bars.blocked[d])[0]
 
-    def certain(self, condition: Condition) -> bool:
-        return bool(holds(condition, self.levels[None, :])[0])
-
-    def possible(self, condition: Condition) -> bool:
-        return bool(may_hold(condition, self.levels[None, :])[0])
+    def truth(self, condition: Condition) -> bool | None:
+        """Whether a condition holds; None when that depends on an unknown answer."""
+        if holds(condition, self.levels[None, :])[0]:
+            return True
+        return None if may_hold(condition, self.levels[None, :])[0] else False
 
 
 def compute(model: Model, answers: Answers, seed: int, draws: int) -> Computed:
+    """Everything numeric: scores, knock-outs, choices, draws and flips."""
     given = levels_of(model, answers)
     levels = as_asked(model, given[None, :])
     found, bars = all_scores(model, levels), barred(model, levels)
@@ -63,4 +64,5 @@ def compute(model: Model, answers: Answers, seed: int, draws: int) -> Computed:
 
 
 def option_id(decision: Decision, option: int) -> str | None:
+    """The id of the option at an index; None for NO_OPTION."""
     return None if option == NO_OPTION else decision.options[option].id

@@ -125,7 +125,7 @@ def _central(computed: Computed, d: int, o: int) -> dict[str, float] | None:
 
 
 def _status(computed: Computed, d: int, o: int) -> tuple[str, tuple[str, ...]]:
-    firing = [k for k in _knockouts_on(computed.model, d, o) if computed.certain(k.when)]
+    firing = [k for k in _knockouts_on(computed.model, d, o) if computed.truth(k.when)]
     rules = [
         c.id
         for c in computed.model.compatibility
@@ -145,7 +145,7 @@ def _mitigations(computed: Computed, d: int, o: int) -> tuple[str, ...]:
     return tuple(
         k.mitigation
         for k in _knockouts_on(computed.model, d, o)
-        if k.kind == "blocked" and k.mitigation and computed.certain(k.when)
+        if k.kind == "blocked" and k.mitigation and computed.truth(k.when)
     )
 
 
@@ -269,7 +269,7 @@ def _certain(computed: Computed, d: int, chosen: int) -> bool:
 
 def _open_knockouts(computed: Computed, d: int, o: int) -> list[Knockout]:
     on = _knockouts_on(computed.model, d, o)
-    return [k for k in on if computed.possible(k.when) and not computed.certain(k.when)]
+    return [k for k in on if computed.truth(k.when) is None]
 
 
 def _unsure_knockouts(computed: Computed, d: int, o: int) -> list[str]:

@@ -69,9 +69,7 @@ def choose_only(model: Model, answers: Answers) -> dict[str, str | None]:
 
 
 def _knockout(computed: Computed, knockout: Knockout) -> KnockoutResult:
-    state = "clear"
-    if computed.possible(knockout.when):
-        state = "fires" if computed.certain(knockout.when) else "open"
+    state = {True: "fires", False: "clear", None: "open"}[computed.truth(knockout.when)]
     asked = sorted({q for alternative in knockout.when for q in alternative})
     return KnockoutResult(
         id=knockout.id,
@@ -133,8 +131,7 @@ def _claims(computed: Computed) -> tuple[ClaimResult, ...]:
             id=claim.id,
             text=claim.text,
             says=claim.says,
-            applies=computed.certain(claim.when)
-            or (None if computed.possible(claim.when) else False),
+            applies=computed.truth(claim.when),
             view=claim.view,
             why=claim.why,
             source=claim.source,
@@ -150,7 +147,7 @@ def _risks(computed: Computed) -> tuple[RiskResult, ...]:
         RiskResult(risk.id, risk.text, risk.first_step, risk.source, risk.confidence)
         for risk in computed.model.risks
         if (not risk.targets or any(t.choice in chosen for t in risk.targets))
-        and (risk.when is None or computed.certain(risk.when))
+        and (risk.when is None or computed.truth(risk.when))
     )
 
 
