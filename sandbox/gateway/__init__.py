@@ -1,13 +1,15 @@
 """Between the instances of a program and the real broker and database: see `gateway.py`."""
 
 from sandbox.gateway.faults import Fault, FaultBuilder
-from sandbox.gateway.gateway import Gateway
+from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT, Gateway
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.link import BrokerUnreachable
 from sandbox.gateway.policy import CLIENT_APIS, Policy
 
 __all__ = [
     "CLIENT_APIS",
+    "DATABASE_PORT",
+    "KAFKA_PORT",
     "BrokerUnreachable",
     "Fault",
     "FaultBuilder",

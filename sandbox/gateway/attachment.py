@@ -24,11 +24,13 @@ class Connection(Protocol):
 class Service:
     """What is behind a door.
 
+    most: connections of one instance at one time.
     accept: makes the protocol of an accepted connection, which calls back once it is connected.
     open: connects to the real thing for that protocol. Raises OSError.
     """
 
     name: str  # "kafka" | "database"
+    most: int
     accept: Callable[[Callable[[Any], None]], asyncio.BaseProtocol]
     open: Callable[[str, Any], Awaitable[Connection]]
 
@@ -39,14 +41,12 @@ class Attachment:
     def __init__(
         self,
         instance: str,
-        most: int,
         record: Callable[[str, str, str, str | None], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """most: connections to each service at one time. record: gets the instance, the service,
-        what happened to a connection, and detail. failed: gets errors of our own."""
+        """record: gets the instance, the service, what happened to a connection, and detail.
+        failed: gets errors of our own."""
         self._instance = instance
-        self._most = most
         self._record = record
         self._failed = failed
         self._servers: list[asyncio.Server] = []
@@ -96,7 +96,7 @@ class Attachment:
     async def _carry_to_end(self, service: Service, program: Any) -> None:
         task, name = asyncio.current_task(), service.name
         assert task is not None
-        if list(self._tasks.values()).count(name) > self._most:
+        if list(self._tasks.values()).count(name) > service.most:
             self._record(self._instance, name, "refused", "too many connections")
             return
         try:

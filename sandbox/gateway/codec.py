@@ -20,6 +20,7 @@ from sandbox.gateway.wire import (
     PAST_THE_END,
     UNKNOWN_TAGS,
     Form,
+    Fuel,
     Malformed,
     array_form,
     base_form,
@@ -49,7 +50,7 @@ class RequestHeader(NamedTuple):
 
 
 class Codec:
-    """All messages of one Kafka version."""
+    """All messages of one Kafka version. For one thread only."""
 
     def __init__(self, messages: dict[str, Message]) -> None:
         self._messages = messages
@@ -60,6 +61,7 @@ class Codec:
         }
         self.api_keys = {name: key for key, name in self.api_names.items()}
         self._form = functools.cache(self._build_form)
+        self._fuel = Fuel()
 
     @classmethod
     def from_jar(cls, jar: Path) -> "Codec":
@@ -77,11 +79,12 @@ class Codec:
 
     def request_header(self, frame: memoryview) -> RequestHeader:
         """Read the header of a request frame (without its length). Raises Malformed."""
+        self._fuel.refill()
         try:
             api_key, version, correlation_id = _HEADER.unpack_from(frame)
             client_id, at = _CLIENT_ID.read(frame, _HEADER.size)
             if self._is_flexible(f"{self.api_names.get(api_key)}Request", version):
-                _, at = read_tags(frame, at, {})
+                _, at = read_tags(frame, at, {}, self._fuel)
         except (*PAST_THE_END, UnicodeDecodeError) as error:
             raise Malformed(f"request header: {error}") from error
         return RequestHeader(api_key, version, correlation_id, client_id, at)
@@ -98,7 +101,7 @@ class Codec:
         """Read the body of a response frame. Raises Malformed, UnknownMessage."""
         at = _INT32.size
         if self._has_tagged_response_header(api, version):
-            _, at = read_tags(frame, at, {})
+            _, at = read_tags(frame, at, {}, self._fuel)
         return self.decode(f"{api}Response", version, frame[at:])
 
     def encode_request(
@@ -132,6 +135,7 @@ class Codec:
         return bytes(out)
 
     def _read(self, name: str, version: int, data: memoryview) -> tuple[Body, int]:
+        self._fuel.refill()
         try:
             return self._form(name, version).read(data, 0)
         except (*PAST_THE_END, UnicodeDecodeError) as error:
@@ -141,7 +145,7 @@ class Codec:
         message = self._messages.get(name)
         if message is None or version not in message.versions:
             raise UnknownMessage(f"Kafka's definitions have no {name} v{version}")
-        return _Compiler(message, version).struct_form(message.fields)
+        return _Compiler(message, version, self._fuel).struct_form(message.fields)
 
     def _is_flexible(self, name: str, version: int) -> bool:
         message = self._messages.get(name)
@@ -155,10 +159,11 @@ class Codec:
 class _Compiler:
     """Builds the form of one message in one version."""
 
-    def __init__(self, message: Message, version: int) -> None:
+    def __init__(self, message: Message, version: int, fuel: Fuel) -> None:
         self.message = message
         self.version = version
         self.flexible = version in message.flexible
+        self.fuel = fuel
 
     def struct_form(self, fields: tuple[Field, ...]) -> Form:
         present = [f for f in fields if self.version in f.versions]
@@ -166,14 +171,14 @@ class _Compiler:
         plain = [f for f in present if self.version not in f.tagged]
         forms = [(f.name, *self._field_form(f), self._default(f)) for f in plain]
         names = {f.name for f in fields} | {UNKNOWN_TAGS}
-        flexible = self.flexible
+        flexible, fuel = self.flexible, self.fuel
 
         def read(buffer: memoryview, at: int) -> tuple[Body, int]:
             body: Body = {}
             for name, read_field, _, _ in forms:
                 body[name], at = read_field(buffer, at)
             if flexible:
-                found, at = read_tags(buffer, at, tags)
+                found, at = read_tags(buffer, at, tags, fuel)
                 body.update(found)
             return body, at
 
@@ -196,7 +201,7 @@ class _Compiler:
                 form = nullable_struct_form(form)
         else:
             form = base_form(each.element, compact, nullable and not each.is_array)
-        return array_form(form, compact, nullable) if each.is_array else form
+        return array_form(form, compact, nullable, self.fuel) if each.is_array else form
 
     def _default(self, each: Field) -> Any:
         if each.default == "null":

@@ -14,6 +14,11 @@ from sandbox.gateway.topics import TopicNames
 ACCEPTED, REJECTED, UNKNOWN = "accepted", "rejected", "unknown"
 
 
+def outcome_of(code: int) -> str:
+    """What an answer with this error code says about the request."""
+    return ACCEPTED if code == ErrorCode.NONE else REJECTED
+
+
 class ProduceObserver(Observer):
     """`produced` facts. The note is [(topic, partition, number of records)]."""
 
@@ -37,9 +42,8 @@ class ProduceObserver(Observer):
         }
         for topic, partition, count in note:
             part = answers[topic, partition]
-            accepted = part["ErrorCode"] == ErrorCode.NONE
-            base_offset = part["BaseOffset"] if accepted else None
-            outcome = ACCEPTED if accepted else REJECTED
+            outcome = outcome_of(part["ErrorCode"])
+            base_offset = part["BaseOffset"] if outcome == ACCEPTED else None
             self._produced(instance, topic, partition, count, base_offset, outcome)
 
     def matters(self, note: Any) -> bool:
@@ -93,8 +97,7 @@ class CommitObserver(Observer):
         }
         for each in note:
             code = codes[each[1], each[2]]
-            outcome = ACCEPTED if code == ErrorCode.NONE else REJECTED
-            self._commit(instance, each, outcome, error_name(code))
+            self._commit(instance, each, outcome_of(code), error_name(code))
 
     def matters(self, note: Any) -> bool:
         return True

@@ -123,7 +123,8 @@ class Intake:
         """Answer what the policy forbids; let faults choose among the rest."""
         refused = refusal(self.policy, exchange.api, exchange.body)
         if refused is not None:
-            self.refused(instance, exchange.api, refused.why)
+            if not refused.harmless:
+                self.refused(instance, exchange.api, refused.why)
             self.answer(exchange, refused.error)
             return
         armed = self.faults.armed(exchange.api)

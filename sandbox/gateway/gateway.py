@@ -55,7 +55,7 @@ class Gateway:
         self.failure: Exception | None = None
         self._limits = limits
         self._record_fact = record
-        self._facts: Counter[str] = Counter()
+        self._recorded: Counter[str] = Counter()  # bytes about each instance
         self._attachments: dict[str, Attachment] = {}
         self._database_ports: dict[int, str] = {}
         self._codec = kafka_codec()
@@ -86,7 +86,7 @@ class Gateway:
             raise ValueError(f"{instance} is attached already; detach it first")
         if unknown := doors.keys() - self._services.keys():
             raise ValueError(f"nothing to serve at {unknown}; known are {set(self._services)}")
-        attachment = Attachment(instance, self._limits.connections, self._connection, self._failed)
+        attachment = Attachment(instance, self._connection, self._failed)
         self._attachments[instance] = attachment
         for port, door in doors.items():
             await attachment.serve(self._services[port], door)
@@ -155,7 +155,8 @@ class Gateway:
             return KafkaConnection(self._intake, instance, program, broker)
 
         limit = self._limits.produce_bytes
-        return Service("kafka", lambda connected: Peer(limit, connected), connect)
+        most = self._limits.kafka_connections
+        return Service("kafka", most, lambda connected: Peer(limit, connected), connect)
 
     def _programs_database(self, address: tuple[str, int]) -> Service:
         async def connect(instance: str, program: End) -> DatabaseConnection:
@@ -163,7 +164,7 @@ class Gateway:
             self._database_ports[connection.client_port] = instance
             return connection
 
-        return Service("database", End, connect)
+        return Service("database", self._limits.database_connections, End, connect)
 
     def _connection(self, instance: str, service: str, what: str, detail: str | None) -> None:
         fields = {"instance": instance, "service": service, "what": what, "detail": detail}
@@ -174,13 +175,14 @@ class Gateway:
 
     def _record(self, kind: str, fields: dict[str, Any]) -> None:
         """Record what a program did. Raises CutOff when it did more than a history can hold."""
-        instance = fields["instance"]
-        self._facts[instance] += 1
-        if self._facts[instance] < self._limits.facts:
+        instance, most = fields["instance"], self._limits.history_bytes
+        before = self._recorded[instance]
+        self._recorded[instance] += len(repr(fields))
+        if self._recorded[instance] <= most:
             self._record_fact(kind, fields)
             return
-        why = f"more than {self._limits.facts} facts"
-        if self._facts[instance] == self._limits.facts:
+        why = f"more than {most} bytes of history"
+        if before <= most:
             self._record_fact("refused", {"instance": instance, "api": "all", "why": why})
         raise CutOff(why)
 

@@ -2,25 +2,27 @@
 
 from dataclasses import dataclass
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 @dataclass(frozen=True)
 class Limits:
     """Whatever crosses one of these ends the connection and is recorded as refused.
 
-    connections: open at one time, to Kafka and to the database each.
+    kafka_connections, database_connections: open at one time.
     produce_bytes, request_bytes: of one Produce request, of one request of any other kind.
     response_bytes: of one response; above the broker's own fetch.max.bytes.
     requests_in_flight: on one connection; further ones wait in the program's socket.
-    facts: recorded about one instance in all, so that a storm of requests cannot fill the history.
+    history_bytes: recorded about one instance in all, so that no storm fills the history.
     settle_seconds: how long the outcome of a dead program's last requests is waited for.
     """
 
-    connections: int = 50
+    kafka_connections: int = 50
+    database_connections: int = 20
     produce_bytes: int = 4 * MIB
-    request_bytes: int = MIB // 4
+    request_bytes: int = 32 * KIB
     response_bytes: int = 64 * MIB
     requests_in_flight: int = 100
-    facts: int = 100_000
+    history_bytes: int = 20 * MIB
     settle_seconds: float = 5.0

@@ -35,10 +35,12 @@ class Peer(asyncio.BufferedProtocol):
         return peer
 
     async def read(self) -> Frame:
-        """Return the next frame, with its length prefix.
+        """Return the next frame, with its length prefix, after everybody else had a turn.
 
         Raises ConnectionError at the end of the stream, FrameTooLarge for a frame over the limit.
         """
+        if self._parser.waiting:
+            await asyncio.sleep(0)  # else a storm of small frames would keep the loop to itself
         while (frame := self._parser.take()) is None:
             if self._too_large is not None:
                 raise self._too_large

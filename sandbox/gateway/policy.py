@@ -59,10 +59,14 @@ class Policy:
 
 
 class Refusal(NamedTuple):
-    """Why a request is refused, and the error a broker would answer."""
+    """Why a request is refused, and the error a broker would answer.
+
+    harmless: it asks for what is there already; refused, but held against nobody.
+    """
 
     error: str
     why: str
+    harmless: bool = False
 
 
 def needs_body(api: str) -> bool:
@@ -72,13 +76,15 @@ def needs_body(api: str) -> bool:
 
 def refusal(policy: Policy, api: str, body: Body) -> Refusal | None:
     """Return why the policy forbids this request, None when it grants it."""
+    if api == "CreateTopics" and all(t["Name"] in policy.visible for t in body["Topics"]):
+        return Refusal("TOPIC_ALREADY_EXISTS", "topics that exist", harmless=True)
     if api not in policy.apis:
         return Refusal(_ERRORS.get(api, "CLUSTER_AUTHORIZATION_FAILED"), "not granted to programs")
     granted = _granted_topics(policy, api)
     for topic in _first_not_in(granted, topics_of(api, body)):
-        return Refusal("TOPIC_AUTHORIZATION_FAILED", f"topic {topic or 'unknown'}")
+        return Refusal("TOPIC_AUTHORIZATION_FAILED", f"topic {_short(topic)}")
     for group in _first_not_in(policy.groups, groups_of(api, body)):
-        return Refusal("GROUP_AUTHORIZATION_FAILED", f"group {group}")
+        return Refusal("GROUP_AUTHORIZATION_FAILED", f"group {_short(group)}")
     return None
 
 
@@ -95,6 +101,10 @@ def topics_of(api: str, body: Body) -> list[str | None]:
 def groups_of(api: str, body: Body) -> list[str]:
     """Return the consumer groups a request names."""
     return _GROUPS[api](body) if api in _GROUPS else []
+
+
+def _short(name: str | None) -> str:
+    return "unknown" if name is None else name[:80]  # programs choose names, even of 32 KB
 
 
 def _first_not_in(granted: frozenset[str], named: Iterable[str | None]) -> list[str | None]:

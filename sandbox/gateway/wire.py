@@ -24,6 +24,23 @@ class Form(NamedTuple):
     write: Callable[[bytearray, Any], None]
 
 
+class Fuel:
+    """How many elements one message may still have: reading them must not take long."""
+
+    MOST = 20_000
+
+    def __init__(self) -> None:
+        self.left = self.MOST
+
+    def refill(self) -> None:
+        self.left = self.MOST
+
+    def spend(self, elements: int) -> None:
+        self.left -= elements
+        if self.left < 0:
+            raise Malformed(f"a message of more than {self.MOST} elements")
+
+
 def base_form(kind: str, compact: bool, nullable: bool) -> Form:
     """Return the form of a base type; `compact` is how flexible versions write lengths."""
     if kind in _FIXED:
@@ -32,7 +49,7 @@ def base_form(kind: str, compact: bool, nullable: bool) -> Form:
     return _sized(length, nullable, *_CONVERSIONS[kind])
 
 
-def array_form(element: Form, compact: bool, nullable: bool) -> Form:
+def array_form(element: Form, compact: bool, nullable: bool, fuel: Fuel) -> Form:
     """Return the form of a list of elements."""
     length_form = COMPACT_LENGTH if compact else _FIXED["int32"]
 
@@ -43,6 +60,7 @@ def array_form(element: Form, compact: bool, nullable: bool) -> Form:
             return None, at
         if length > len(buffer) - at:  # every element takes at least a byte
             raise Malformed("an array is longer than its message")
+        fuel.spend(length)
         elements = []
         for _ in range(length):
             element, at = element_read(buffer, at)
@@ -97,10 +115,12 @@ def write_unsigned_varint(out: bytearray, value: int) -> None:
 
 
 def read_tags(
-    buffer: memoryview, at: int, known: dict[int, tuple[str, Form]]
+    buffer: memoryview, at: int, known: dict[int, tuple[str, Form]], fuel: Fuel
 ) -> tuple[dict[str, Any], int]:
     """Read a section of tagged fields; those not in `known` come back under UNKNOWN_TAGS."""
     count, at = read_unsigned_varint(buffer, at)
+    if count:
+        fuel.spend(count)
     found: dict[str, Any] = {}
     unknown: dict[int, bytes] = {}
     for _ in range(count):

@@ -42,7 +42,7 @@ async def doors(
     broker: Broker, database: Database
 ) -> AsyncIterator[tuple[Stage, Gateway, Door, Door]]:
     stage = Stage(broker)
-    gateway = stage.make_gateway(Limits(connections=3), database.address)
+    gateway = stage.make_gateway(Limits(database_connections=3), database.address)
     made = []
     for instance in ("a", "b"):
         door = socket.create_server(("127.0.0.1", 0))

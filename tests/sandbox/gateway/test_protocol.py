@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from sandbox.broker import Broker
 from sandbox.gateway import Limits
 from sandbox.gateway.errors import ErrorCode
 from tests.sandbox.gateway.batch import batch
@@ -310,6 +311,14 @@ async def test_what_cannot_be_answered_ends_the_connection(stage: Stage) -> None
     assert stage.of("refused", api="WriteTxnMarkers")
 
 
+async def test_creating_what_exists_is_answered_and_held_against_nobody(stage: Stage) -> None:
+    """Many programs create their topics when they start."""
+    client = await stage.raw()
+    answer = await client.call("CreateTopics", 7, {"Topics": [{"Name": stage.topic}]})
+    assert answer["Topics"][0]["ErrorCode"] == ErrorCode.TOPIC_ALREADY_EXISTS
+    assert not stage.of("refused")
+
+
 async def test_metadata_shows_no_topics_of_others(stage: Stage) -> None:
     client = await stage.raw()
     everything = await client.call("Metadata", 12, {"Topics": None})
@@ -342,6 +351,8 @@ HOSTILE = {
     "http": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "array without end": b"\0\0\0\x0e\0\3\0\1\0\0\0\1\xff\xff\x7f\xff\xff\xff",
     "large request": b"\0\x05\0\0" + b"\0\3\0\1\0\0\0\1\xff\xff" + bytes(5 * 65536 - 10),
+    "array of very many": b"\0\0\x75\x40\0\2\0\1\0\0\0\1\xff\xff\0\0\0\0\0\0\x75\x2e"
+    + bytes(29998),
     "client id that is no text": b"\0\0\0\x0c\0\3\0\1\0\0\0\1\0\2\xff\xff",
 }
 
@@ -363,8 +374,8 @@ async def test_a_slow_sender_blocks_nobody(stage: Stage) -> None:
     await other.call("Metadata", 4, {})
 
 
-async def test_connections_are_capped(broker, stage: Stage) -> None:
-    capped = Stage(broker, Limits(connections=2))
+async def test_connections_are_capped(broker: Broker, stage: Stage) -> None:
+    capped = Stage(broker, Limits(kafka_connections=2))
     first, second = await capped.raw(), await capped.raw()
     await first.call("Metadata", 4, {})
     await second.call("Metadata", 4, {})
@@ -377,16 +388,26 @@ async def test_connections_are_capped(broker, stage: Stage) -> None:
     await capped.close()
 
 
-async def test_a_storm_of_requests_cannot_fill_the_history(broker) -> None:
-    storm = Stage(broker, Limits(facts=50))
+async def test_a_storm_of_requests_cannot_fill_the_history(broker: Broker) -> None:
+    storm = Stage(broker, Limits(history_bytes=5000))
     client = await storm.raw()
-    for _ in range(100):
+    for _ in range(500):
         client.send("ListGroups", 4, {})
-    assert len(await drain(client)) < 50
+    assert 0 < len(await drain(client)) < 500
     assert await (await storm.raw()).closed()
     assert len(storm.of("refused", api="all")) == 1
-    assert len(storm.facts) == 50
+    assert len(repr(storm.facts)) < 10_000
     await storm.close()
+
+
+async def test_a_storm_of_requests_leaves_others_their_turn(stage: Stage) -> None:
+    storm, other = await stage.raw("storm"), await stage.raw("other")
+    await other.call("Metadata", 4, {})
+    for _ in range(3000):
+        storm.send("ListGroups", 4, {})
+    await stage.fact("refused", instance="storm")
+    await other.call("Metadata", 4, {})
+    assert len(stage.of("refused")) < 3000
 
 
 async def drain(client: Raw) -> list[int]:
@@ -399,7 +420,7 @@ async def drain(client: Raw) -> list[int]:
         return numbers
 
 
-async def test_requests_beyond_the_allowed_flight_wait_and_are_answered(broker) -> None:
+async def test_requests_beyond_the_allowed_flight_wait_and_are_answered(broker: Broker) -> None:
     narrow = Stage(broker, Limits(requests_in_flight=2))
     client = await narrow.raw()
     numbers = [client.send("Metadata", 4, {}) for _ in range(50)]
