@@ -25,8 +25,7 @@ class Barred:
 
 def barred(model: Model, levels: np.ndarray) -> Barred:
     """What the knock-outs that certainly hold for `levels` [N, questions] exclude and block."""
-    shape = [(len(levels), len(d.options)) for d in model.decisions]
-    result = Barred([np.zeros(s, bool) for s in shape], [np.zeros(s, bool) for s in shape])
+    result = Barred(_no_marks(model, len(levels)), _no_marks(model, len(levels)))
     for knockout in model.knockouts:
         masks = result.excluded if knockout.kind == "excluded" else result.blocked
         rows = holds(knockout.when, levels)
@@ -37,9 +36,15 @@ def barred(model: Model, levels: np.ndarray) -> Barred:
     return result
 
 
+def _no_marks(model: Model, rows: int) -> list[np.ndarray]:
+    """For each decision a mask [rows, options], all False; an option's rows lie side by side in
+    memory, since everything here runs down the rows."""
+    return [np.zeros((rows, len(d.options)), bool, order="F") for d in model.decisions]
+
+
 def incompatible(model: Model, decision: int, choices: np.ndarray) -> np.ndarray:
     """[N, options] what the choices [N, decisions] made so far exclude in this decision."""
-    mask = np.zeros((len(choices), len(model.decisions[decision].options)), bool)
+    mask = _no_marks(model, len(choices))[decision]
     for rule in model.compatibility:
         rows = choices[:, rule.given[0]] == rule.given[1]
         for target, option in rule.excludes:
@@ -70,7 +75,7 @@ def open_to(out: np.ndarray, blocked: np.ndarray) -> np.ndarray:
 def _best(
     model: Model, decision: int, scores: np.ndarray, out: np.ndarray, blocked: np.ndarray
 ) -> np.ndarray:
-    allowed = open_to(out, blocked)
+    allowed, scores = open_to(out, blocked), np.asfortranarray(scores)
     best = np.where(allowed, scores, -np.inf).max(axis=1, keepdims=True)
     first = allowed & (scores >= best - _TIE)
     burden = np.where(first, model.decisions[decision].burdens, np.iinfo(int).max)
