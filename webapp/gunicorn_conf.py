@@ -15,13 +15,19 @@ from gunicorn.workers.ggevent import GeventWorker  # noqa: E402
 
 from sandbox.home import closed_parent  # noqa: E402
 from sandbox.process import service_user  # noqa: E402
+from webapp import migrate  # noqa: E402
+from webapp.config import database_url  # noqa: E402
+from webapp.db import make_engine  # noqa: E402
 
 
 class Worker(GeventWorker):
     """Ends its live streams when told to stop: they would last until their runs end."""
 
+    wsgi = None  # until the application is loaded
+
     def handle_exit(self, sig, frame):
-        self.wsgi.extensions["hub"].close()
+        if self.wsgi:
+            self.wsgi.extensions["hub"].close()
         super().handle_exit(sig, frame)
 
 
@@ -31,7 +37,15 @@ def unprivileged_user() -> str | None:
     return None if any(map(closed_parent, needed)) else service_user()
 
 
+def on_starting(server):
+    """Bring the schema up to date, once, before anybody is served."""
+    engine = make_engine(database_url())
+    migrate.upgrade(engine)
+    engine.dispose()
+
+
 worker_class = Worker
+preload_app = True  # loaded once, shared by all processes
 worker_connections = 1000
 user = group = unprivileged_user()
 timeout = 60

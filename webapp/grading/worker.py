@@ -16,6 +16,7 @@ from graders.grade import grade
 from graders.spec import Submission
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
+from webapp import migrate
 from webapp.db import make_engine, make_sessions
 from webapp.grading.judge import Judge
 from webapp.grading.leases import Lease
@@ -68,6 +69,7 @@ async def work(database_url: str, histories: Path, concurrency: int = 1) -> None
     pool = BrokerPool(size=concurrency)
     await pool.start()
     engine = make_engine(database_url)
+    await asyncio.to_thread(migrate.upgrade, engine)
     grader = RealGrader(pool, databases, histories)
     judge = Judge(make_sessions(engine), grader, f"{socket.gethostname()}:{os.getpid()}")
     try:
