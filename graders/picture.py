@@ -89,7 +89,7 @@ def draw(marks: Sequence[Mark], lives: Iterable[tuple[int, str, str]]) -> str:
     ]
     label = quoteattr(f"Timeline with lanes {', '.join(lanes)}: the rows of the table above.")
     return (
-        f'<svg class="picture" viewBox="0 0 {width} {height}" role="img" aria-label={label}>'
+        f'<svg class="picture" width="{width}" height="{height}" role="img" aria-label={label}>'
         f"{''.join(parts)}</svg>"
     )
 

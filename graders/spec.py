@@ -153,12 +153,12 @@ class Submission:
 
     @classmethod
     def read(cls, path: Path, language: str = "python") -> "Submission":
-        """Read a folder, or a single file as that folder's entry point. OSError, UnicodeDecodeError
-        with the file's name when it cannot be read as UTF-8 text."""
+        """Read a folder, or a single file as that folder's entry point. OSError when something
+        cannot be read, UnicodeDecodeError naming the file when one is no UTF-8 text."""
         if path.is_file():
-            return cls({"main.py": path.read_text("utf-8")}, language)
+            return cls({"main.py": read_text(path)}, language)
         found = sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
-        return cls({str(p.relative_to(path)): p.read_text("utf-8") for p in found}, language)
+        return cls({str(p.relative_to(path)): read_text(p) for p in found}, language)
 
     def problems(self) -> list[str]:
         """What makes these files unfit to be written to disk, in words; empty when nothing does."""
@@ -181,6 +181,15 @@ class Submission:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, "utf-8")
+
+
+def read_text(path: Path) -> str:
+    """A file's text; UnicodeDecodeError with its name when it is no UTF-8."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        error.reason += f", in {path}"
+        raise
 
 
 def path_problems(name: str) -> list[str]:

@@ -145,8 +145,9 @@ def ahead(
         late = rows[0].committed_t - commit.t
         second = FactRef(rows[0].n, f"The effect of {id} at {place} came {late:.2f} s later.")
     else:
+        assert run.settled is not None  # the run is quiet
         second = FactRef(
-            commit.n, f"At that moment {id} at {place} had no effect; it never got one."
+            run.settled.n, f"{id} at {place} had no effect then, and at rest it still had none."
         )
     yield Finding(
         check,

@@ -369,10 +369,22 @@ def not_converged(run: Run, state: State, key: Key, got: Values, expected: Value
         ),
         second=FactRef(state.n, f"At rest, {state.table} of {name} held {show(got)}."),
         both="Each event counts exactly once, so the state has only one right value.",
-        why="State that is written apart from the effects it sums up drifts from them at the first "
-        "crash or repeat. Write both in one transaction.",
+        why=why_wrong(run, [e.id for e in events]),
         rows=tuple(sorted({last, state.n})),
         ids=tuple(e.id for e in events),
+    )
+
+
+def why_wrong(run: Run, ids: list[str]) -> str:
+    """What made a sum wrong: effects that are not one each, or else something beside them."""
+    counts = {id: len(run.effect_rows(id)) for id in ids}
+    odd = [f"{id} has {count or 'no'} effects" for id, count in counts.items() if count != 1]
+    if odd:
+        return f"{'; '.join(odd[:3])}: the state follows from that."
+    return (
+        "Every event of it has one effect, and still the sum is wrong. State that is written apart "
+        "from the effects drifts from them at the first crash, repeat or concurrent write: write "
+        "both in one transaction, and let the database add."
     )
 
 
