@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from decision_guide.answers import is_asked
 from decision_guide.model import Option
 from decision_guide.result import DecisionResult, FlipResult, OptionResult, Reason, Result, Versus
 
@@ -72,7 +73,7 @@ def _front(heading: Heading) -> list[str]:
 
 
 def _names(result: Result) -> str:
-    return ", ".join(d.label.lower() for d in result.decisions)
+    return ", ".join(d.label for d in result.decisions)
 
 
 def _context(result: Result, problem: str) -> list[str]:
@@ -86,10 +87,15 @@ def _context(result: Result, problem: str) -> list[str]:
         if given.reason is not None:
             said = f"does not apply ({given.reason})"
         note = f" ({given.note})" if given.note else ""
-        lines.append(f"* {question.text} {said.capitalize()}{note}")
-    open_ones = len(questions) - len(result.answers.given)
+        lines.append(f"* {question.text} {said[:1].upper()}{said[1:]}{note}")
+    asked = is_asked(result.model, result.answers)
+    open_ones = [
+        q.id
+        for q, is_open in zip(result.model.questions, asked, strict=True)
+        if is_open and q.id not in result.answers.given
+    ]
     if open_ones:
-        lines.append(f"* {open_ones} further questions were left open.")
+        lines.append(f"* Left open: {', '.join(open_ones)}.")
     return [*lines, ""]
 
 
