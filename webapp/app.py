@@ -1,6 +1,5 @@
 """Putting the application together."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
@@ -58,7 +57,6 @@ def settings(config: Config) -> dict:
         "SESSION_COOKIE_SECURE": config.secure,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
         "WTF_CSRF_TIME_LIMIT": None,  # a workspace stays open for hours
         "WTF_CSRF_SSL_STRICT": False,  # the check of Sec-Fetch-Site and Origin stands for it
         "MAX_CONTENT_LENGTH": MAX_REQUEST_BYTES,

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from webapp import db
 
@@ -28,6 +29,11 @@ KNOWN = {
         "Something broke on our side",
         "It is not your fault, and it is in our log. Try again in a minute.",
     ),
+    503: (
+        "unavailable",
+        "We are back in a moment",
+        "Our database is being restarted. Try again in a few seconds; nothing is lost.",
+    ),
 }
 
 
@@ -35,6 +41,7 @@ def init_app(app: Flask) -> None:
     """Answer every error in the form that was asked for, with nothing half written."""
     app.register_error_handler(CSRFError, stale_form)
     app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(OperationalError, database_away)
     app.register_error_handler(Exception, unexpected)
 
 
@@ -53,10 +60,15 @@ def http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPExcepti
     return answer(code, name, title, (error.description or "") if own_words else "", advice)
 
 
-def unexpected(error: Exception) -> tuple[Response | str, int] | HTTPException:
-    from flask import current_app
+def database_away(error: OperationalError) -> tuple[Response | str, int] | HTTPException:
+    current_app.logger.warning("%s %s: %s", request.method, request.path, error.orig)
+    g.setdefault("interviewer", None)  # the page must not ask the database again
+    return http_error(ServiceUnavailable())
 
+
+def unexpected(error: Exception) -> tuple[Response | str, int] | HTTPException:
     current_app.logger.exception("%s %s failed", request.method, request.path, exc_info=error)
+    g.setdefault("interviewer", None)
     return http_error(InternalServerError())
 
 

@@ -57,9 +57,15 @@ def init_app(app: Flask, *, secure: bool) -> None:
         response.headers.update(HEADERS)
         if secure:
             response.headers["Strict-Transport-Security"] = ONE_YEAR
-        if request.endpoint != "static":
-            response.headers["Cache-Control"] = "no-store"
+        response.headers["Cache-Control"] = caching()
         return response
+
+
+def caching() -> str:
+    """How long a browser may keep the answer: our own files by their version, pages never."""
+    if request.endpoint != "static":
+        return "no-store"
+    return "public, max-age=31536000, immutable" if "v" in request.args else "no-cache"
 
 
 def comes_from_us(request: Request) -> bool:

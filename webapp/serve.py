@@ -23,6 +23,7 @@ from webapp.embedded import provide_database, stored_secret
 from webapp.network import authority
 from webapp.supervisor import keep_running, keep_up
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FORGOTTEN = f"as shown at the first start; a new one: offsetzero interviewer add {demo.INTERVIEWER}"
 
 Say = Callable[[str], None]
@@ -44,6 +45,7 @@ async def serve(host: str, port: int, workers: int, say: Say) -> None:
         ]
         duties += [keep_up(cluster, say) for cluster in clusters]
         duties.append(announce(f"http://{authority(host, port)}", tryout, say))
+        warn_of_plain_http(host, say)
         await carry_out(duties, stopped)
     finally:
         await asyncio.gather(*(stop_unless_used(cluster) for cluster in clusters))
@@ -102,6 +104,13 @@ async def announce(address: str, tryout: demo.Demo | None, say: Say) -> None:
         say(f"               password: {tryout.password or FORGOTTEN}")
         say(f"  Candidate    {address}{tryout.invite_path}\n")
     say("Stop with Ctrl-C.")
+
+
+def warn_of_plain_http(host: str, say: Say) -> None:
+    """Say what is missing when others can reach us without encryption."""
+    if host not in LOOPBACK and not os.environ.get("OFFSETZERO_URL", "").startswith("https://"):
+        say("Others on the network can reach this, unencrypted. For more than a try, put a proxy")
+        say("with https in front and set OFFSETZERO_URL and OFFSETZERO_PROXIES.")
 
 
 async def ready(url: str) -> None:

@@ -6,6 +6,8 @@ stopping worker hands back. I6 and I10 are in test_runs.py, I1 with real process
 tests/resilience.
 """
 
+import os
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -15,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from webapp.audit import AuditEvent, Tag
 from webapp.grading import leases
+from webapp.grading.whereabouts import own_name
 from webapp.runs.models import Run, RunEvent, State, Verdict
 
 PASS = {"verdict": "PASS", "score": 1.0, "checks": []}
@@ -106,6 +109,22 @@ def test_a_dead_workers_run_is_queued_again(session, run_id):
     assert leases.sweep(session) == [run_id]
     assert waiting(session) == [run_id]
     assert leases.claim(session, run_id, "next").tries == 2
+
+
+def test_a_worker_that_died_on_this_machine_is_missed_at_once(session, run_id):
+    ended = subprocess.Popen(["true"])
+    name = own_name().replace(f" {os.getpid()} ", f" {ended.pid} ")
+    ended.wait()
+    take_job(session)
+    leases.claim(session, run_id, name)
+    assert leases.sweep(session) == [run_id]
+
+
+@pytest.mark.parametrize("worker", [own_name(), "other/pid:[1] 1 other/1"])
+def test_workers_that_live_or_are_elsewhere_are_not_missed(session, run_id, worker):
+    take_job(session)
+    leases.claim(session, run_id, worker)
+    assert leases.sweep(session) == []
 
 
 def test_a_lost_job_is_replaced(session, run_id):

@@ -120,3 +120,8 @@ def test_a_wrong_setting_is_named(changes, words):
 def test_what_programs_print_can_be_stored():
     value = {"a\0": ["b\ud800", ("c\0",)], "n": 1, "t": None}
     assert db.storable(value) == {"a\ufffd": ["b?", ["c\ufffd"]], "n": 1, "t": None}
+
+
+def test_versioned_files_are_kept_and_others_asked_for(client):
+    assert "immutable" in client.get("/static/dist/site.css?v=1").headers["Cache-Control"]
+    assert client.get("/static/dist/site.css").headers["Cache-Control"] == "no-cache"

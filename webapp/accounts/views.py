@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from flask import session as browser
 
 from webapp import audit, sessions
 from webapp.accounts import services
@@ -29,7 +28,6 @@ def login():
     if interviewer is None:
         form.form_errors.append("E-mail or password is wrong.")
         return render_template("accounts/login.html", form=form), 401
-    browser.clear()  # a new CSRF secret, too
     sessions.log_in(interviewer)
     return redirect(own_path(request.args.get("next")) or url_for("interviews.index"))
 
@@ -40,7 +38,6 @@ def logout():
         name = services.actor(interviewer)
         audit.record(session(), audit.Tag.LOGOUT, actor=name, target=name)
     sessions.log_out()
-    browser.clear()
     return redirect(url_for("accounts.login"))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from webapp.grading import leases
 from webapp.grading.leases import Lease
 from webapp.grading.writer import EventWriter
 
-LONGEST_S = 900.0  # a grading that takes longer hangs; the lease is not extended for ever
+LONGEST_S = 1800.0  # a grading that takes longer hangs; the lease is not extended for ever
 DATABASE_PATIENCE_S = 60.0
 RETRY_S = 0.5
 SWEEP_EVERY_S = 1.0
@@ -32,6 +33,8 @@ class Judge:
         self._sessions = sessions
         self._grader = grader
         self._name = name
+        # Threads of our own: a lease must not wait for what the grader does in the common ones.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="database")
 
     async def judge(self, run_id: str) -> None:
         """Judge a run, unless somebody else does or it needs none any more.
@@ -68,7 +71,7 @@ class Judge:
         """Look for runs that nobody works on, every second, until cancelled."""
         while True:
             try:
-                if found := await asyncio.to_thread(self._transaction, leases.sweep):
+                if found := await self._in_thread(leases.sweep):
                     logger.warning("Queued again: %s", ", ".join(found))
             except OperationalError:
                 # While the database was away no lease was extended: give the holders time first.
@@ -80,7 +83,7 @@ class Judge:
         give_up = asyncio.get_running_loop().time() + DATABASE_PATIENCE_S
         while True:
             try:
-                return await asyncio.to_thread(self._transaction, action, *arguments)
+                return await self._in_thread(action, *arguments)
             except OperationalError:
                 if asyncio.get_running_loop().time() > give_up:
                     raise
@@ -100,6 +103,10 @@ class Judge:
         task = asyncio.current_task()
         if task and task.cancelling():
             raise asyncio.CancelledError
+
+    async def _in_thread(self, action: Callable, *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._transaction, action, *arguments)
 
     def _transaction(self, action: Callable, *arguments: Any) -> Any:
         with self._sessions.begin() as db:

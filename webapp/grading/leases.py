@@ -1,10 +1,11 @@
 """Who may judge a run, and who may say what came out: the part that must never go wrong.
 
 Procrastinate only starts work. The truth is the run's row: a worker that claims it gets a token,
-and extends the lease every second. A worker that dies stops extending; the sweeper gives its run
-to the next one. Whatever a worker then writes, it writes `WHERE lease_token = its token`, so one
-that comes back too late changes nothing. The verdict, the end of the run and the audit event are
-one transaction. All times are the database's, so that no machine's clock matters.
+and extends the lease every few seconds. The sweeper gives the run of a dead worker to the next one:
+at once when the worker was on the sweeper's own machine, when its lease runs out when it was not.
+Whatever a worker then writes, it writes `WHERE lease_token = its token`, so one that comes back too
+late changes nothing. The verdict, the end of the run and the audit event are one transaction. All
+times are the database's, so that no machine's clock matters.
 
 A run that could not be judged in MAX_TRIES tries ends as FAILED_INTERNAL: our fault, no verdict.
 """
@@ -19,11 +20,12 @@ from sqlalchemy.orm import Session
 
 from webapp import audit
 from webapp.grading.queue import enqueue
+from webapp.grading.whereabouts import known_dead
 from webapp.runs import events
 from webapp.runs.models import Kind, Run, State, Verdict
 
-LEASE = timedelta(seconds=5)
-EXTEND_EVERY_S = 1.0
+LEASE = timedelta(seconds=15)
+EXTEND_EVERY_S = 2.0
 MAX_TRIES = 3
 NOT_YOUR_FAULT = "We could not grade this; it is not your fault."
 
@@ -146,12 +148,16 @@ def release(db: Session, lease: Lease) -> None:
 def sweep(db: Session) -> list[str]:
     """Find runs that nobody works on and queue them again; returns their ids.
 
-    That is a run whose lease ran out, and a queued run without a waiting job.
+    That is a run whose lease ran out or whose worker is known to be dead, and a queued run without
+    a waiting job.
     """
+    running = db.execute(
+        select(Run.lease_token, Run.worker).where(Run.state == State.RUNNING)
+    ).all()
+    orphaned = [token for token, worker in running if known_dead(worker)]
+    over = (Run.leased_until < func.clock_timestamp()) | Run.lease_token.in_(orphaned)
     abandoned = db.scalars(
-        select(Run)
-        .where(Run.state == State.RUNNING, Run.leased_until < func.clock_timestamp())
-        .with_for_update(skip_locked=True)
+        select(Run).where(Run.state == State.RUNNING, over).with_for_update(skip_locked=True)
     ).all()
     for run in abandoned:
         _try_again(db, run, f"worker {run.worker} went silent")

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from webapp.db import make_engine, make_sessions
 from webapp.grading.judge import Judge
 from webapp.grading.leases import Lease
 from webapp.grading.queue import QUEUE, TASK
+from webapp.grading.whereabouts import own_name
 from webapp.retention import erase_old, erase_orphans
 from webapp.runs.models import Kind
 
@@ -71,7 +70,7 @@ async def work(database_url: str, histories: Path, concurrency: int = 1) -> None
     engine = make_engine(database_url)
     await asyncio.to_thread(migrate.upgrade, engine)
     grader = RealGrader(pool, databases, histories)
-    judge = Judge(make_sessions(engine), grader, f"{socket.gethostname()}:{os.getpid()}")
+    judge = Judge(make_sessions(engine), grader, own_name())
     try:
         await run_until_stopped(judge, database_url, histories, concurrency)
     finally:
