@@ -31,6 +31,7 @@ def init_app(app: Flask) -> None:
         moment=moment,
         code_lines=code_lines,
         percent=percent,
+        thousands="{:,}".format,
         worst_first=worst_first,
     )
 

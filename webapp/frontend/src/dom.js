@@ -18,7 +18,11 @@ export function attributes(node, values) {
 
 /** Shows a short message in the corner; it stays as long as it takes to read. */
 export function toast(message, kind = "info") {
-  const note = element("div", { className: `notice notice--${kind}` }, element("p", { textContent: message }));
+  const note = element(
+    "div",
+    { className: `notice notice--${kind}` },
+    element("p", { textContent: message }),
+  );
   byId("toasts").append(note);
   setTimeout(() => note.remove(), 3000 + message.length * 60);
 }
@@ -42,4 +46,9 @@ export async function copyText(text) {
 }
 
 export const clockTime = (date) =>
-  date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  date.toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hour12: false,
+  });

@@ -10,7 +10,8 @@ for (const time of document.querySelectorAll("time[data-moment]")) {
   const form = FORMS[time.dataset.moment];
   const when = new Date(time.dateTime);
   time.title = when.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
-  time.textContent = when.toLocaleString("en-GB", form) + (form.timeStyle ? ` ${zoneName(when)}` : "");
+  time.textContent =
+    when.toLocaleString("en-GB", form) + (form.timeStyle ? ` ${zoneName(when)}` : "");
 }
 
 function zoneName(when) {
@@ -25,7 +26,9 @@ for (const toggle of document.querySelectorAll("[data-theme-toggle]")) {
 
 function switchTheme() {
   const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
   localStorage.setItem("theme", root.dataset.theme);
 }
@@ -43,7 +46,8 @@ function textOf(node) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]") || event.target.shadowRoot;
+  const typing =
+    event.target.closest("input, textarea, select, [contenteditable]") || event.target.shadowRoot;
   const list = byId("shortcuts");
   if (event.key === "?" && !typing && list && !list.open) list.showModal();
 });

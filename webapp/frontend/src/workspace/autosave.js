@@ -18,7 +18,8 @@ export class Autosave extends EventTarget {
     super();
     Object.assign(this, { project, draft, url, csrf, revision });
     project.addEventListener("edit", () => this.#edited());
-    for (const moment of ["blur", "online", "pagehide"]) addEventListener(moment, () => this.save());
+    for (const moment of ["blur", "online", "pagehide"])
+      addEventListener(moment, () => this.save());
   }
 
   get clean() {
@@ -62,7 +63,11 @@ export class Autosave extends EventTarget {
         method: "PUT",
         body,
         keepalive: new Blob([body]).size < KEEPALIVE_LIMIT,
-        headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": this.csrf },
+        headers: {
+          "Content-Type": "application/json",
+          Accept: "application/json",
+          "X-CSRFToken": this.csrf,
+        },
       });
       this.#answered(response, await response.json().catch(() => ({})), files);
     } catch {
@@ -75,7 +80,9 @@ export class Autosave extends EventTarget {
   #answered(response, answer, files) {
     if (response.ok) return this.#confirmed(answer, files);
     if (response.status === 409 && answer.files) return this.#tell("conflict", answer);
-    return this.#failed([answer.message, answer.advice].filter(Boolean).join(" ") || `error ${response.status}.`);
+    return this.#failed(
+      [answer.message, answer.advice].filter(Boolean).join(" ") || `error ${response.status}.`,
+    );
   }
 
   #confirmed(answer, files) {

@@ -35,7 +35,9 @@ export class Draft {
     if (this.empty) return "drop";
     const theirs = canonical(files);
     if (this.kept.files === theirs) return "drop";
-    return this.kept.base === revision || this.kept.sent === fingerprint(theirs) ? "restore" : "ask";
+    return this.kept.base === revision || this.kept.sent === fingerprint(theirs)
+      ? "restore"
+      : "ask";
   }
 
   #store() {

@@ -17,7 +17,12 @@ export function showFiles(project, { readonly }) {
 }
 
 function entry(project, path) {
-  const button = element("button", { type: "button", className: "files__name", title: path, textContent: path });
+  const button = element("button", {
+    type: "button",
+    className: "files__name",
+    title: path,
+    textContent: path,
+  });
   if (path === project.open) button.setAttribute("aria-current", "true");
   button.addEventListener("click", () => {
     project.show(path);

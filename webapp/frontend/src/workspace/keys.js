@@ -4,13 +4,17 @@ import { byId } from "../dom.js";
 const PANES = ["pane-files", "pane-editor", "pane-side", "pane-output"];
 
 export function listenToKeys({ run, submit, save }) {
-  document.addEventListener("keydown", (event) => {
-    const action = actionOf(event, { run, submit, save });
-    if (!action || document.querySelector("dialog[open]")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    action();
-  }, { capture: true });
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      const action = actionOf(event, { run, submit, save });
+      if (!action || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      event.stopPropagation();
+      action();
+    },
+    { capture: true },
+  );
 }
 
 function actionOf(event, { run, submit, save }) {

@@ -18,4 +18,5 @@ export async function languageOf(path) {
   return LOADERS[ending] ? LOADERS[ending]() : [];
 }
 
-export const indentOf = (path) => (path.endsWith(".py") || path.endsWith(".java") ? "    " : path.endsWith(".go") ? "\t" : "  ");
+export const indentOf = (path) =>
+  path.endsWith(".py") || path.endsWith(".java") ? "    " : path.endsWith(".go") ? "\t" : "  ";

@@ -18,18 +18,31 @@ const { attempt, files, urls, csrf, runs } = JSON.parse(byId("bootstrap").textCo
 
 const project = new Project(files);
 const draft = new Draft(attempt.id);
-const autosave = new Autosave(project, draft, { url: urls.files, csrf, revision: attempt.revision });
+const autosave = new Autosave(project, draft, {
+  url: urls.files,
+  csrf,
+  revision: attempt.revision,
+});
 const editor = new Editor(byId("editor"), project, attempt);
 const output = new Output();
 const side = tabs(byId("side-tabs"), (chosen) => {
-  for (const tab of byId("side-tabs").children) byId(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
+  for (const tab of byId("side-tabs").children)
+    byId(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
 });
 const showResults = () => side.choose(byId("tab-results"));
 const results = new Results({ onScenario: (name) => output.showScenario(name) });
-const graded = new Runs({ urls, csrf, runs, autosave, output, results, onStart: () => {
-  showResults();
-  byId("pane-side").scrollIntoView({ block: "nearest" }); // in a narrow window it is further down
-} });
+const graded = new Runs({
+  urls,
+  csrf,
+  runs,
+  autosave,
+  output,
+  results,
+  onStart: () => {
+    showResults();
+    byId("pane-side").scrollIntoView({ block: "nearest" }); // in a narrow window it is further down
+  },
+});
 
 showFiles(project, attempt);
 splitPanes(byId("main"));
@@ -40,6 +53,10 @@ if (attempt.readonly) {
   watchSaving(project, autosave, draft, attempt);
   byId("run").addEventListener("click", () => graded.run());
   byId("submit").addEventListener("click", () => graded.submit());
-  listenToKeys({ run: () => graded.run(), submit: () => graded.submit(), save: () => autosave.save() });
+  listenToKeys({
+    run: () => graded.run(),
+    submit: () => graded.submit(),
+    save: () => autosave.save(),
+  });
   editor.focus();
 }

@@ -20,8 +20,12 @@ export class Output {
     this.box.addEventListener("scroll", () => this.#scrolled());
     new ResizeObserver(() => this.#redraw()).observe(this.box);
     byId("follow").addEventListener("click", () => this.#follow(!this.#following));
-    byId("output-scenario").addEventListener("change", (event) => this.showScenario(event.target.value));
-    byId("output-copy").addEventListener("click", () => copyText(this.#shown.map(plain).join("\n")));
+    byId("output-scenario").addEventListener("change", (event) =>
+      this.showScenario(event.target.value),
+    );
+    byId("output-copy").addEventListener("click", () =>
+      copyText(this.#shown.map(plain).join("\n")),
+    );
     this.clear();
   }
 
@@ -30,7 +34,9 @@ export class Output {
     this.#shown = [];
     this.#instance = "";
     this.#scenario = "";
-    byId("output-scenario").replaceChildren(element("option", { value: "", textContent: "All scenarios" }));
+    byId("output-scenario").replaceChildren(
+      element("option", { value: "", textContent: "All scenarios" }),
+    );
     byId("instances").replaceChildren();
     this.#addInstance("", "All");
     this.#follow(true);
@@ -39,7 +45,8 @@ export class Output {
 
   nameScenario(name, title) {
     const known = [...byId("output-scenario").options].some((option) => option.value === name);
-    if (!known) byId("output-scenario").append(element("option", { value: name, textContent: title }));
+    if (!known)
+      byId("output-scenario").append(element("option", { value: name, textContent: title }));
   }
 
   /** `text` may hold many lines of one scenario, instance and stream. */
@@ -49,7 +56,8 @@ export class Output {
   }
 
   #addLine(line) {
-    if (!byId("instances").querySelector(`[data-instance="${CSS.escape(line.instance)}"]`)) this.#addInstance(line.instance, line.instance);
+    if (!byId("instances").querySelector(`[data-instance="${CSS.escape(line.instance)}"]`))
+      this.#addInstance(line.instance, line.instance);
     this.#lines.push(line);
     if (this.#matches(line)) this.#shown.push(line);
     if (this.#lines.length > KEPT_LINES) this.#forgetOldest();
@@ -62,8 +70,15 @@ export class Output {
   }
 
   #addInstance(name, label) {
-    const tab = attributes(element("button", { type: "button", className: "tab", textContent: label, dataset: { instance: name } }),
-      { role: "tab", "aria-controls": "output", "aria-selected": String(name === this.#instance) });
+    const tab = attributes(
+      element("button", {
+        type: "button",
+        className: "tab",
+        textContent: label,
+        dataset: { instance: name },
+      }),
+      { role: "tab", "aria-controls": "output", "aria-selected": String(name === this.#instance) },
+    );
     byId("instances").append(tab);
     tabs(byId("instances"), (chosen) => {
       this.#instance = chosen.dataset.instance;
@@ -77,11 +92,18 @@ export class Output {
   }
 
   #matches(line) {
-    return (!this.#instance || line.instance === this.#instance) && (!this.#scenario || line.scenario === this.#scenario);
+    return (
+      (!this.#instance || line.instance === this.#instance) &&
+      (!this.#scenario || line.scenario === this.#scenario)
+    );
   }
 
   #forgetOldest() {
-    this.#lines.splice(0, KEPT_LINES / 10, { instance: "", stream: "note", text: "Older lines are left out here." });
+    this.#lines.splice(0, KEPT_LINES / 10, {
+      instance: "",
+      stream: "note",
+      text: "Older lines are left out here.",
+    });
     this.#filter();
   }
 
@@ -112,18 +134,35 @@ export class Output {
     if (this.#following) this.box.scrollTop = this.box.scrollHeight;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - SPARE_LINES);
     const last = Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + SPARE_LINES;
-    const block = element("div", { className: "output__block" }, ...this.#shown.slice(first, last).map((line) => this.#row(line)));
+    const block = element(
+      "div",
+      { className: "output__block" },
+      ...this.#shown.slice(first, last).map((line) => this.#row(line)),
+    );
     block.style.top = `${first * height}px`;
     this.page.replaceChildren(this.#shown.length ? block : this.#nothing());
   }
 
   #row(line) {
-    const who = this.#instance || !line.instance ? null : element("span", { className: "output__who", textContent: line.instance });
-    return element("div", { className: `output__line output__line--${line.stream}` }, who, line.text || " ");
+    const who =
+      this.#instance || !line.instance
+        ? null
+        : element("span", { className: "output__who", textContent: line.instance });
+    return element(
+      "div",
+      { className: `output__line output__line--${line.stream}` },
+      who,
+      line.text || " ",
+    );
   }
 
   #nothing() {
-    return element("p", { className: "output__empty", textContent: this.#lines.length ? "Nothing from this one." : "What your program prints appears here." });
+    return element("p", {
+      className: "output__empty",
+      textContent: this.#lines.length
+        ? "Nothing from this one."
+        : "What your program prints appears here.",
+    });
   }
 }
 

@@ -14,7 +14,12 @@ export function splitPanes(workspace) {
 
 class Splitter {
   constructor(workspace, splitter) {
-    Object.assign(this, { workspace, splitter, name: splitter.dataset.pane, pane: PANES[splitter.dataset.pane] });
+    Object.assign(this, {
+      workspace,
+      splitter,
+      name: splitter.dataset.pane,
+      pane: PANES[splitter.dataset.pane],
+    });
     this.target = document.getElementById(splitter.getAttribute("aria-controls"));
     splitter.setAttribute("aria-valuemin", this.pane.least);
     splitter.setAttribute("aria-valuemax", this.pane.most);
@@ -50,7 +55,11 @@ class Splitter {
     event.preventDefault();
     this.splitter.setPointerCapture(event.pointerId);
     this.splitter.addEventListener("pointermove", move);
-    this.splitter.addEventListener("lostpointercapture", () => this.splitter.removeEventListener("pointermove", move), { once: true });
+    this.splitter.addEventListener(
+      "lostpointercapture",
+      () => this.splitter.removeEventListener("pointermove", move),
+      { once: true },
+    );
   }
 
   #press(event) {

@@ -69,7 +69,9 @@ export function canonical(files) {
 export function pathProblem(path, taken) {
   if (!path) return "Type a name.";
   if (taken.includes(path)) return "There is a file of that name already.";
-  if (path.startsWith("/") || path.endsWith("/") || path.includes("\\")) return "Use a path like handlers/payments.py.";
-  if (path.split("/").some((part) => part === "" || part === "." || part === "..")) return "Use a path inside the project.";
+  if (path.startsWith("/") || path.endsWith("/") || path.includes("\\"))
+    return "Use a path like handlers/payments.py.";
+  if (path.split("/").some((part) => part === "" || part === "." || part === ".."))
+    return "Use a path inside the project.";
   return "";
 }

@@ -39,12 +39,18 @@ export class Results {
     this.wait(text);
     byId("run-state").classList.toggle("waiting", !isFinal(state));
     byId("stop").hidden = isFinal(state);
-    if (verdict) byId("run-state").replaceChildren(verdictBadge(verdict), " ", element("a", { href: "#checks", textContent: "See the checks" }));
+    if (verdict)
+      byId("run-state").replaceChildren(
+        verdictBadge(verdict),
+        " ",
+        element("a", { href: "#checks", textContent: "See the checks" }),
+      );
   }
 
   scenario({ name, title, state, verdict }) {
     const row = this.#row(name, title);
-    if (state === "running" && row.story.childElementCount) this.story({ scenario: name, text: "Played again, to be sure." });
+    if (state === "running" && row.story.childElementCount)
+      this.story({ scenario: name, text: "Played again, to be sure." });
     row.cell.dataset.state = state;
     if (state !== "done") {
       row.badge.textContent = STATES[state];
@@ -81,15 +87,31 @@ export class Results {
 
   #newRow(name, title) {
     const number = this.#scenarios.size;
-    const cell = element("a", { className: "log__record", href: `#scenario-${name}`, textContent: String(number), title });
+    const cell = element("a", {
+      className: "log__record",
+      href: `#scenario-${name}`,
+      textContent: String(number),
+      title,
+    });
     cell.setAttribute("aria-label", title);
     byId("progress").append(cell);
     const badge = element("span", { className: "verdict", textContent: STATES.waiting });
     const story = element("ol", { className: "story" });
-    const head = element("button", { type: "button", className: "scenarios__name", textContent: title, title: "Show this scenario's output" });
+    const head = element("button", {
+      type: "button",
+      className: "scenarios__name",
+      textContent: title,
+      title: "Show this scenario's output",
+    });
     head.addEventListener("click", () => this.onScenario(name));
     byId("scenarios").append(
-      element("li", { id: `scenario-${name}` }, element("div", { className: "scenarios__head" }, head, badge), story));
+      element(
+        "li",
+        { id: `scenario-${name}` },
+        element("div", { className: "scenarios__head" }, head, badge),
+        story,
+      ),
+    );
     return { cell, badge, story, title };
   }
 }

@@ -10,7 +10,9 @@ export class Runs {
   constructor({ urls, csrf, runs, autosave, output, results, onStart }) {
     Object.assign(this, { urls, csrf, autosave, output, results, onStart });
     this.#list = runs;
-    byId("run-choice").addEventListener("change", (event) => this.show(this.#list[event.target.selectedIndex]));
+    byId("run-choice").addEventListener("change", (event) =>
+      this.show(this.#list[event.target.selectedIndex]),
+    );
     byId("stop").addEventListener("click", () => this.#post(this.#shown.cancel, {}));
     if (runs.length) this.show(runs[0]);
   }
@@ -34,7 +36,10 @@ export class Runs {
       output: (line) => this.output.add(line),
       story: (line) => this.results.story(line),
       scenario: (scenario) => {
-        this.output.nameScenario(scenario.name, scenario.title ?? scenario.name.replaceAll("_", " "));
+        this.output.nameScenario(
+          scenario.name,
+          scenario.title ?? scenario.name.replaceAll("_", " "),
+        );
         this.results.scenario(scenario);
       },
       state: (state) => {
@@ -65,7 +70,11 @@ export class Runs {
   }
 
   async #post(url, body) {
-    const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": this.csrf };
+    const headers = {
+      "Content-Type": "application/json",
+      Accept: "application/json",
+      "X-CSRFToken": this.csrf,
+    };
     try {
       const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
       const answer = await response.json();
@@ -79,7 +88,15 @@ export class Runs {
 
   #started({ run, events_url, report_url, cancel_url }) {
     const { id, number, kind, created_at } = run;
-    this.#list.unshift({ id, number, kind, createdAt: created_at, events: events_url, report: report_url, cancel: cancel_url });
+    this.#list.unshift({
+      id,
+      number,
+      kind,
+      createdAt: created_at,
+      events: events_url,
+      report: report_url,
+      cancel: cancel_url,
+    });
     this.show(this.#list[0]);
     this.onStart();
   }
@@ -87,8 +104,15 @@ export class Runs {
   #connected(up) {
     byId("notices").querySelector("[data-connection]")?.remove();
     if (up) return;
-    const text = "The connection is lost. The run goes on; what you missed appears when we are back.";
-    byId("notices").append(element("div", { className: "notice notice--warning", dataset: { connection: "" } }, element("p", { textContent: text })));
+    const text =
+      "The connection is lost. The run goes on; what you missed appears when we are back.";
+    byId("notices").append(
+      element(
+        "div",
+        { className: "notice notice--warning", dataset: { connection: "" } },
+        element("p", { textContent: text }),
+      ),
+    );
   }
 
   #listRuns() {
@@ -97,7 +121,10 @@ export class Runs {
       return `${kind === "submit" ? "Submission" : "Run"} ${number}, ${when}`;
     };
     byId("run-choice").replaceChildren(
-      ...this.#list.map((run) => element("option", { textContent: label(run), selected: run === this.#shown })));
+      ...this.#list.map((run) =>
+        element("option", { textContent: label(run), selected: run === this.#shown }),
+      ),
+    );
   }
 
   #buttons(enabled) {

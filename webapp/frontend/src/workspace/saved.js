@@ -13,8 +13,9 @@ export function watchSaving(project, autosave, draft, attempt) {
     line.classList.add("saved--not");
     line.textContent = `Not saved: ${detail.reason} Your text is kept in this browser.`;
   });
-  autosave.addEventListener("conflict", ({ detail }) => settle(project, autosave, draft, detail,
-    "This project was changed in another window."));
+  autosave.addEventListener("conflict", ({ detail }) =>
+    settle(project, autosave, draft, detail, "This project was changed in another window."),
+  );
   takeOver(project, autosave, draft, attempt);
 }
 
@@ -29,15 +30,29 @@ function takeOver(project, autosave, draft, attempt) {
   }
   const when = clockTime(new Date(draft.kept.at));
   project.replace(mine);
-  return settle(project, autosave, draft, saved, `This browser holds text from ${when} that was not saved, and the saved files changed since.`);
+  return settle(
+    project,
+    autosave,
+    draft,
+    saved,
+    `This browser holds text from ${when} that was not saved, and the saved files changed since.`,
+  );
 }
 
 /** Asks which version goes on; until then nothing is sent and nothing is lost. */
 function settle(project, autosave, draft, theirs, why) {
   autosave.hold();
-  const note = element("div", { className: "notice notice--warning" }, element("p", { textContent: `${why} You see this browser's text.` }));
+  const note = element(
+    "div",
+    { className: "notice notice--warning" },
+    element("p", { textContent: `${why} You see this browser's text.` }),
+  );
   const choose = (label, action) => {
-    const button = element("button", { type: "button", className: "button button--small", textContent: label });
+    const button = element("button", {
+      type: "button",
+      className: "button button--small",
+      textContent: label,
+    });
     button.addEventListener("click", () => {
       note.remove();
       action();
