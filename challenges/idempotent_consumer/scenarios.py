@@ -52,9 +52,10 @@ sentinel = payment
 async def steady_run(lab: Lab) -> None:
     """No fault at all. Exposes programs that miss what was sent before they started, that read some
     partitions only, that commit the last offset instead of the next one, or that add up wrongly."""
-    for partition in PARTITIONS:
-        await lab.send("payments", payments(lab.rng, 10), partition)
+    early = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 10), p)]
     await lab.start("app")
+    # A program that misses these must be there for the next, or it would only seem to be stuck.
+    await lab.reached(effects_of(early), within=4.0)
     for partition in PARTITIONS:
         await lab.send("payments", payments(lab.rng, 10), partition)
     await lab.settle()
@@ -80,9 +81,9 @@ async def late_duplicates(lab: Lab) -> None:
     bounded, as a cache of the last 1000 is."""
     events = payments(lab.rng, 10)
     await lab.send("payments", events, partition=0)
-    for partition in PARTITIONS:
-        await lab.send("payments", payments(lab.rng, 400), partition)
+    others = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 400), p)]
     await lab.start("app")
+    await lab.until(effects_of(others), within=40, why="1200 payments to be booked")
     await lab.send("payments", events[:5], partition=0)
     await lab.send("payments", events[5:], partition=1)
     await lab.settle()
