@@ -14,7 +14,8 @@ def pytest_runtest_makereport(item: pytest.Item):
     marked = [name for name in MUST_RUN_IN_CI if item.get_closest_marker(name)]
     if report.skipped and marked and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
-        report.longrepr = f"skipped in CI, where {', '.join(marked)} tests must run: {call_reason(report)}"
+        kinds = ", ".join(marked)
+        report.longrepr = f"skipped in CI, where {kinds} tests must run: {call_reason(report)}"
 
 
 def call_reason(report: pytest.TestReport) -> str:
