@@ -61,10 +61,8 @@ def measure(candidate: Candidate, kind: str, many: int, goal: str) -> None:
 
 def idle_mb(folder: Path, platform: Platform) -> float:
     """The memory of everything with one warm broker; shared pages count in part (PSS)."""
-    everyone = children_by_parent()
-    while not any(
-        b"kafka.Kafka" in cmdline(p) for p in descendants(platform.process.pid, everyone)
-    ):
+    pid, everyone = platform.process.pid, children_by_parent()
+    while not any(b"kafka.Kafka" in cmdline(p) for p in descendants(pid, everyone)):
         time.sleep(0.2)
         everyone = children_by_parent()
     servers = [

@@ -190,7 +190,7 @@ def test_judging_again_begins_with_a_resync(session, run_id):
     leases.sweep(session)
     leases.claim(session, run_id, "next")
     kinds = session.scalars(select(RunEvent.kind).order_by(RunEvent.seq)).all()
-    assert kinds == ["state", "state", "state", "resync", "state"]
+    assert kinds == ["state", "state", "resync", "state", "state"]
 
 
 def test_the_audit_log_cannot_be_changed(session, run_id):

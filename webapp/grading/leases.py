@@ -64,8 +64,6 @@ def claim(db: Session, run_id: str, worker: str) -> Lease | None:
     )
     if run is None:
         return None
-    if run.tries > 1 or run.grading_version > 1:
-        events.append(db, run.id, [("resync", {"message": "Judging starts over."})])
     events.append_state(db, run, "Starting your program")
     attempt = run.attempt
     return Lease(
@@ -205,7 +203,7 @@ def _requeue(db: Session, run: Run, text: str) -> None:
     run.state = State.QUEUED
     run.lease_token = run.leased_until = None
     enqueue(db, run.id)
-    events.append_state(db, run, text)
+    events.append_restart(db, run, text)
 
 
 def _has_job() -> Any:

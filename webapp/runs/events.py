@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from webapp.runs.models import Run, RunEvent
 
 CHANNEL = "offsetzero_run"
+QUEUED = "Waiting for a free grader"
 
 
 def append(db: Session, run_id: str, events: Iterable[tuple[str, dict[str, Any]]]) -> None:
@@ -28,6 +29,12 @@ def append(db: Session, run_id: str, events: Iterable[tuple[str, dict[str, Any]]
 def append_state(db: Session, run: Run, text: str, **more: Any) -> None:
     """Add the event that says which state the run is in now."""
     append(db, run.id, [("state", {"state": run.state, "text": text, **more})])
+
+
+def append_restart(db: Session, run: Run, why: str) -> None:
+    """Say that what was shown of the run so far counts no more, and that it is queued again."""
+    append(db, run.id, [("resync", {"message": why})])
+    append_state(db, run, QUEUED)
 
 
 def tell(db: Session, run_id: str) -> None:

@@ -49,7 +49,8 @@ def start(db: Session, attempt: Attempt, workspace: Workspace, kind: Kind) -> Ru
     db.add(run)
     db.flush()
     audit.record(db, audit.Tag.RUN_REQUESTED, actor=f"attempt:{attempt.id}", target=f"run:{run.id}")
-    queue(db, run)
+    enqueue(db, run.id)
+    events.append_state(db, run, events.QUEUED)
     return run
 
 
@@ -64,12 +65,6 @@ def check_rate(db: Session, attempt: Attempt, kind: Kind) -> None:
     ).all()
     if len(recent) >= allowed:
         raise TooManyRuns(int((recent[-1] + WINDOW - utc_now()).total_seconds()) + 1)
-
-
-def queue(db: Session, run: Run) -> None:
-    """Put a run in the queue and say so to those who watch it."""
-    enqueue(db, run.id)
-    events.append_state(db, run, "Waiting for a free grader")
 
 
 def cancel(db: Session, run: Run) -> None:
@@ -113,7 +108,8 @@ def regrade(db: Session, run: Run, by: Interviewer) -> None:
         target=f"run:{run.id}",
         grading_version=run.grading_version,
     )
-    queue(db, run)
+    enqueue(db, run.id)
+    events.append_restart(db, run, "An interviewer has this judged again")
 
 
 def position(db: Session, run: Run) -> int | None:
