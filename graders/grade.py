@@ -28,6 +28,7 @@ from graders.verdict import (
     Attempt,
     ScenarioOutcome,
     conclude,
+    is_confirmed_stuck,
     is_hopeless,
     judge,
     skipped,
@@ -156,7 +157,7 @@ class Grading:
         async with places:
             attempts = self.attempts[scenario.name] = []
             self._tell(scenario, "running")
-            while not attempts or wants_another(attempts):
+            while not attempts or wants_another(attempts, known_stuck=self._known_stuck()):
                 if is_hopeless([a for each in self.attempts.values() for a in each]):
                     break
                 attempts.append(await self._attempt(scenario, attempts))
@@ -166,6 +167,10 @@ class Grading:
             else:
                 self.skips[scenario.name] = HOPELESS
                 self._tell(scenario, "done", "INCONCLUSIVE")
+
+    def _known_stuck(self) -> bool:
+        """Whether LIV-1 counts by some scenario already."""
+        return any(is_confirmed_stuck(each) for each in self.attempts.values())
 
     def _tell(self, scenario: Scenario, state: str, verdict: str | None = None) -> None:
         event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}

@@ -28,7 +28,7 @@ from graders.facts import Record, Sent, Settled
 from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka
-from graders.settle import settle, until_all_have_returned
+from graders.settle import settle, until_at_work
 from graders.sink import Sink, open_sink
 from graders.spec import Challenge, Event, Scenario
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
@@ -188,7 +188,7 @@ class Lab:
 
     async def settle(self) -> None:
         """Send sentinels and wait until everything sent is accounted for, patiently when not."""
-        await until_all_have_returned(self)
+        await until_at_work(self)
         self.tell("One more event is sent to each partition; then the grader waits for quiet.")
         await self.send_sentinels()
         await settle(self)
@@ -197,7 +197,8 @@ class Lab:
         """Stop all instances by SIGTERM, send sentinels, start them again, and settle: nothing that
         was dealt with may happen again. Left out when the program is stuck already."""
         last = self.history.last(Settled)
-        if last is not None and not last.quiet and last.missing:
+        was_stuck = last is not None and not last.quiet
+        if last is not None and was_stuck and last.missing:
             return
         self.history.append("phase", name="aftershock")
         living = [i for i in self.instances.values() if i.alive]
@@ -206,7 +207,7 @@ class Lab:
         await self.send_sentinels()
         for instance in living:
             await instance.start()
-        await settle(self)
+        await settle(self, waited_already=was_stuck)
 
     def is_gone(self) -> bool:
         """Whether no instance is alive, and not by our doing alone."""
@@ -234,7 +235,7 @@ class Lab:
         for instance in self.instances.values():
             if instance.frozen:
                 await instance.thaw()
-        await until_all_have_returned(self)
+        await until_at_work(self)
         await self.send_sentinels()
         await settle(self, waited_already=True)
 

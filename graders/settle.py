@@ -98,8 +98,7 @@ class Course:
 
 def all_have_returned(lab: "Lab") -> bool:
     """Whether all partitions are owned by living instances, and every living instance that was
-    once a member and was evicted is a member again. True also of a program without a group; an
-    instance that is only starting is not waited for."""
+    once a member and was evicted is a member again. True also of a program without a group."""
     if not lab.history.of(Joined):
         return True
     evicted: set[str] = set()
@@ -119,10 +118,16 @@ def is_fresh_start(fact: Joined | Process) -> bool:
     return isinstance(fact, Joined) or fact.what in (*ENDS, "started", "restarted")
 
 
-async def until_all_have_returned(lab: "Lab") -> None:
-    """Give instances that were frozen and evicted a few seconds to take their place again, so that
-    the sentinels find everybody at work: only then is it over what a zombie may still do."""
-    await lab.history.wait_for(lambda _: all_have_returned(lab) or lab.is_gone(), RETURN_S)
+async def until_at_work(lab: "Lab") -> None:
+    """Give instances that are starting, or were evicted, a few seconds to take their place, so that
+    the sentinels find everybody at work: a consumer that begins at the end of its partitions has
+    begun, and a zombie has done what it may still do before it gets new records."""
+
+    def at_work(_: History) -> bool:
+        begun = bool(lab.history.of(Joined)) or bool(lab.history.of(Fetched))
+        return lab.is_gone() or (begun and all_have_returned(lab))
+
+    await lab.history.wait_for(at_work, RETURN_S)
 
 
 async def settle(lab: "Lab", *, waited_already: bool = False) -> None:

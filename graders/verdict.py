@@ -65,13 +65,19 @@ def judge(history: History, checks: Sequence[str]) -> Attempt:
     return replace(attempt, verdicts=verdicts)
 
 
-def wants_another(attempts: Sequence[Attempt]) -> bool:
-    """Whether a scenario must be played once more to be judged."""
+def is_confirmed_stuck(attempts: Sequence[Attempt]) -> bool:
+    """Whether LIV-1 counts by these attempts at one scenario."""
+    return sum(a.is_stuck for a in attempts) >= STUCK_TWICE
+
+
+def wants_another(attempts: Sequence[Attempt], *, known_stuck: bool = False) -> bool:
+    """Whether a scenario must be played once more to be judged. `known_stuck`: LIV-1 counts by
+    another scenario already, so it need not be confirmed by this one."""
     last = attempts[-1]
     if len(attempts) >= MOST_ATTEMPTS or any(a.violates for a in attempts):
         return False
     if last.is_stuck:
-        return sum(a.is_stuck for a in attempts) < STUCK_TWICE
+        return not known_stuck and not is_confirmed_stuck(attempts)
     return last.silence in (Verdict.HARNESS_ERROR, Verdict.INCONCLUSIVE)
 
 
@@ -127,7 +133,7 @@ def conclude(
     free = [a for a in attempts if not a.is_stuck]
     if violating:
         spoken = violating[0]
-    elif len(stuck) >= STUCK_TWICE or not free:
+    elif is_confirmed_stuck(attempts) or not free:
         spoken = stuck[-1]
     else:
         spoken = free[-1]

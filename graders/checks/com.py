@@ -48,7 +48,7 @@ The commit at #41 covers offset 5, whose effect was held by the grader and never
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run
@@ -224,8 +224,8 @@ def off_by_one(run: Run) -> Iterator[Finding]:
 def stopped_cleanly(run: Run, start: int) -> bool:
     """Whether every instance that got SIGTERM in the aftershock ended by it, not by SIGKILL."""
     after = [p for p in run.history.of(Process) if p.n > start]
-    stopped = {p.instance for p in after if p.what == "terminated"}
-    return bool(stopped) and not any(p.what == "killed" for p in after)
+    ends = [p.what for p in takewhile(lambda p: p.what != "started", after)]
+    return ends.count("terminated") == ends.count("stopped") > 0
 
 
 def short_by_one(run: Run, lane: Lane, start: int) -> tuple[Commit, Effect, int] | None:

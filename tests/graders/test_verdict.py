@@ -110,6 +110,12 @@ def test_when_a_scenario_is_played_again(attempts, again):
     assert wants_another([make() for make in attempts]) == again
 
 
+def test_what_is_known_to_be_stuck_need_not_be_confirmed_in_each_scenario():
+    assert wants_another([stuck()])
+    assert not wants_another([stuck()], known_stuck=True)
+    assert wants_another([broken()], known_stuck=True)
+
+
 @pytest.mark.parametrize(
     ("attempts", "check", "verdict"),
     [
