@@ -32,6 +32,12 @@ def test_an_invite_is_made_and_its_link_shown_once(world, app):
     assert link not in world.interviewer.get("/interviews").text
 
 
+def test_a_challenge_can_be_chosen_by_the_link(world):
+    page = world.interviewer.get("/interviews/invites/new?challenge=idempotent_consumer")
+    assert '<option selected value="idempotent_consumer">' in page.text
+    assert world.interviewer.get("/interviews/invites/new?challenge=nonsense").status_code == 200
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -19,7 +19,7 @@ def all_challenges():
 
 @home.get("/")
 def index():
-    return render_template("home.html", challenges=all_challenges(), guide_url=None)
+    return render_template("home.html")
 
 
 @blueprint.get("", endpoint="index")

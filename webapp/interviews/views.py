@@ -39,7 +39,7 @@ def index():
 @blueprint.route("/invites/new", methods=["GET", "POST"])
 @access.interviewers_only
 def new_invite():
-    form = InviteForm()
+    form = InviteForm(challenge=request.args.get("challenge"))
     form.challenge.choices = [(n, catalogue.load(n).title) for n in catalogue.names()]
     if not form.validate_on_submit():
         return render_template("interviews/new_invite.html", form=form)

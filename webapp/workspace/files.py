@@ -6,12 +6,6 @@ from typing import Any
 from graders.spec import MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES
 
 MAX_PATH_BYTES = 200
-LIMITS = {
-    "files": MAX_FILES,
-    "file_bytes": MAX_FILE_BYTES,
-    "total_bytes": MAX_TOTAL_BYTES,
-    "path_bytes": MAX_PATH_BYTES,
-}
 
 
 @dataclass(frozen=True)

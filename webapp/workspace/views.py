@@ -25,13 +25,10 @@ def show(attempt_id: str):
     return render_template(
         "workspace/workspace.html",
         attempt=attempt,
-        candidate=attempt,
         challenge=challenge,
         statement_html=to_html(challenge.statement),
         files=attempt.workspace.files,
-        starter=challenge.starter[attempt.language],
         runs=runs.runs_of(session(), attempt),
-        limits=rules.LIMITS,
         readonly=attempt.over,
         server_now=utc_now(),
     )
