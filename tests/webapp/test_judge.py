@@ -1,15 +1,17 @@
 """One worker's way with a run, on a real database, with a grader that does what the test says."""
 
 import asyncio
+import itertools
+from contextlib import contextmanager, suppress
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from webapp.grading import judge as judge_module
 from webapp.grading import leases
 from webapp.grading.judge import Judge
 from webapp.runs import services
-from webapp.runs.models import Run, RunEvent, State
+from webapp.runs.models import Run, RunEvent, State, Verdict
 
 PASS = {"verdict": "PASS", "score": 1.0, "checks": []}
 
@@ -145,3 +147,52 @@ async def test_an_absent_database_costs_patience_not_the_verdict(committed, monk
     grader.go_on.set()
     await task
     assert state(committed, run_id) == (State.DONE, "PASS")
+
+
+class Died(Exception):
+    """What a dead worker's transactions raise."""
+
+
+class Mortal:
+    """The sessions of a worker that dies in its n-th transaction: before its commit, or after."""
+
+    def __init__(self, sessions, last: int, moment: str) -> None:
+        self._sessions, self._left, self._moment = sessions, last, moment
+
+    @property
+    def dead(self) -> bool:
+        return self._left <= 0
+
+    @contextmanager
+    def begin(self):
+        if self.dead:
+            raise Died
+        self._left -= 1
+        if self.dead and self._moment == "before":
+            raise Died
+        with self._sessions.begin() as db:
+            yield db
+        if self.dead:
+            raise Died
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_worker_may_die_at_any_step(committed, moment):
+    """I1, I2: whichever transaction is its last, the next worker finishes, and it counts once."""
+    for last in itertools.count(1):
+        run_id, mortal = committed.run(), Mortal(committed.sessions, last, moment)
+        grader = Scripted()
+        grader.go_on.set()
+        with suppress(Died):
+            await Judge(mortal, grader, "dies").judge(run_id)
+        with committed.sessions.begin() as db:
+            db.execute(text("UPDATE run SET leased_until = now()"))
+            leases.sweep(db)
+        await Judge(committed.sessions, grader, "next").judge(run_id)
+        assert state(committed, run_id) == (State.DONE, "PASS")
+        if not mortal.dead:
+            break
+    assert last > 3
+    with committed.sessions() as db:
+        verdicts = db.scalar(select(func.count()).select_from(Verdict))
+    assert verdicts == last

@@ -64,6 +64,22 @@ async def test_endless_output_is_cut_and_the_rest_goes_on():
     assert last == ("story", "end")
 
 
+async def test_what_cannot_be_stored_is_dropped_and_the_rest_goes_on():
+    stored = []
+
+    async def store(batch):
+        if not stored:
+            stored.append("refused")
+            raise ValueError
+        stored.append(batch)
+
+    writer = EventWriter(store)
+    for text in ("bad", "good"):
+        writer(story(text))
+        await writer.flush()
+    assert stored == ["refused", [("story", {"scenario": "steady", "text": "good"})]]
+
+
 async def test_events_are_stored_by_themselves():
     stored = asyncio.Event()
 

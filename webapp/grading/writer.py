@@ -5,12 +5,15 @@ and after MAX_OUTPUT characters of a run its output is no longer shown live.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 BATCH_S = 0.05
 MAX_OUTPUT = 1_000_000
 CUT = "(The output of this run is longer than what is shown here.)"
+
+logger = logging.getLogger(__name__)
 
 Batch = list[tuple[str, dict[str, Any]]]
 
@@ -47,13 +50,19 @@ class EventWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Store what is pending, after what is just being stored."""
+        """Store what is pending, after what is just being stored.
+
+        What cannot be stored is not shown; it must not cost the verdict.
+        """
         async with self._storing:
             batch, self._pending = self._pending, []
             self._open_outputs.clear()
             self._news.clear()
-            if batch:
-                await self._store(batch)
+            try:
+                if batch:
+                    await self._store(batch)
+            except Exception:
+                logger.exception("%d live events could not be stored", len(batch))
 
     def _add_output(self, payload: dict[str, Any]) -> None:
         if self._output_left < 0:
