@@ -40,10 +40,6 @@ class Match:
     topic: str | None
     where: Where | None
 
-    @property
-    def needs_body(self) -> bool:
-        return self.topic is not None or self.where is not None
-
     def accepts(self, instance: str, body: Body, topics: Iterable[str | None]) -> bool:
         return (
             self.instance in (None, instance)
@@ -55,6 +51,22 @@ class Match:
         return "/".join(self.apis) + (f" of {self.topic}" if self.topic else "")
 
 
+@dataclass(frozen=True)
+class Action:
+    """What a fault does to a message.
+
+    name: as the history has it. fate: the message's, unless it is held, and then decided later.
+    on_response: once the broker has answered, rather than before it sees the request.
+    """
+
+    name: str
+    fate: Fate = Fate.FORWARD
+    on_response: bool = False
+    holds: bool = False
+    delay_seconds: float = 0.0
+    error: str = ""
+
+
 class Fault:
     """An armed fault.
 
@@ -63,7 +75,7 @@ class Fault:
     """
 
     def __init__(
-        self, id: str, match: Match, action: str, chosen: range, record: Record, fate: Fate
+        self, id: str, match: Match, action: Action, chosen: range, record: Record
     ) -> None:
         self.id = id
         self.match = match
@@ -72,7 +84,6 @@ class Fault:
         self.applied = 0
         self._chosen = chosen  # which matches to act on, counted from 1
         self._record = record
-        self._fate = fate
         self._selected = 0
         self._ended = False
         self._held: list[asyncio.Future[Fate]] = []
@@ -83,15 +94,6 @@ class Fault:
     def held(self) -> bool:
         """Whether a message is being held right now."""
         return bool(self._held)
-
-    @property
-    def on_response(self) -> bool:
-        return self.action.endswith("response")
-
-    @property
-    def error(self) -> str:
-        """The name of the error it answers with."""
-        return self.action.removeprefix("error ")
 
     @property
     def spent(self) -> bool:
@@ -137,11 +139,11 @@ class Fault:
         self.applied += 1
         self._note("applied", instance, what)
         self._was_applied.set()
-        if self.action in ("hold", "hold_response"):
+        if self.action.holds:
             return await self._hold()
-        if self.action.startswith("delay"):
-            await asyncio.sleep(float(self.action.split()[1]))
-        return self._fate
+        if self.action.delay_seconds:
+            await asyncio.sleep(self.action.delay_seconds)
+        return self.action.fate
 
     async def _hold(self) -> Fate:
         gate: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
@@ -166,7 +168,7 @@ class Fault:
         fields = {
             "fault": self.id,
             "what": what,
-            "action": self.action,
+            "action": self.action.name,
             "target": target or str(self.match),
             "instance": instance or self.match.instance,
         }
@@ -183,31 +185,31 @@ class FaultBuilder:
 
     def hold(self) -> Fault:
         """Keep the request from the broker until `release` or `drop`."""
-        return self._arm("hold")
+        return self._arm(Action("hold", holds=True))
 
     def hold_response(self) -> Fault:
         """Let the broker do it, and keep its answer from the program."""
-        return self._arm("hold_response")
+        return self._arm(Action("hold_response", on_response=True, holds=True))
 
     def drop_request(self) -> Fault:
         """The request never reaches the broker, and its connection falls silent."""
-        return self._arm("drop_request", Fate.LOSE)
+        return self._arm(Action("drop_request", Fate.LOSE))
 
     def drop_response(self) -> Fault:
         """The broker does it; its answer is lost, and the connection falls silent."""
-        return self._arm("drop_response", Fate.LOSE)
+        return self._arm(Action("drop_response", Fate.LOSE, on_response=True))
 
     def cut(self) -> Fault:
         """Close the connection before the broker sees the request."""
-        return self._arm("cut", Fate.CUT)
+        return self._arm(Action("cut", Fate.CUT))
 
     def cut_response(self) -> Fault:
         """Close the connection when the broker has done it, before the program hears of it."""
-        return self._arm("cut_response", Fate.CUT)
+        return self._arm(Action("cut_response", Fate.CUT, on_response=True))
 
     def delay(self, seconds: float) -> Fault:
         """Let the request wait before it goes to the broker."""
-        return self._arm(f"delay {seconds}")
+        return self._arm(Action(f"delay {seconds} s", delay_seconds=seconds))
 
     def error(self, name: str) -> Fault:
         """Answer in the broker's place, which never sees the request.
@@ -218,10 +220,10 @@ class FaultBuilder:
             if name not in LEGAL_ERRORS.get(api, ()):
                 known = ", ".join(sorted(LEGAL_ERRORS.get(api, ()))) or "none that we can answer"
                 raise ValueError(f"{name} is no legal error of {api}; legal: {known}")
-        return self._arm(f"error {name}", Fate.ANSWER)
+        return self._arm(Action(f"error {name}", Fate.ANSWER, error=name))
 
-    def _arm(self, action: str, fate: Fate = Fate.FORWARD) -> Fault:
-        return self._faults.arm(self._match, action, self._chosen, fate)
+    def _arm(self, action: Action) -> Fault:
+        return self._faults.arm(self._match, action, self._chosen)
 
 
 class Faults:
@@ -240,8 +242,8 @@ class Faults:
         last = nth + times if times is not None else 1 << 60
         return FaultBuilder(self, match, range(nth, last))
 
-    def arm(self, match: Match, action: str, chosen: range, fate: Fate) -> Fault:
-        fault = Fault(f"f{next(self._numbers)}", match, action, chosen, self._record, fate)
+    def arm(self, match: Match, action: Action, chosen: range) -> Fault:
+        fault = Fault(f"f{next(self._numbers)}", match, action, chosen, self._record)
         self._all.append(fault)
         for api in match.apis:
             self._armed.setdefault(api, []).append(fault)

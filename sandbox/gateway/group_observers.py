@@ -151,6 +151,7 @@ class ConsumerHeartbeatObserver(GroupObserver):
             return
         rows = body["Assignment"]["TopicPartitions"]
         self._names.fill(rows)
-        partitions = [[row["Name"], partition] for row in rows for partition in row["Partitions"]]
+        known = [row for row in rows if row["Name"] is not None]  # the topic may be deleted by now
+        partitions = [[row["Name"], each] for row in known for each in row["Partitions"]]
         member_id = body["MemberId"] or asked.id
         self._assigned(instance, asked.group, member_id, body["MemberEpoch"], partitions)

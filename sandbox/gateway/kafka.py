@@ -71,7 +71,8 @@ class KafkaConnection:
 
     async def _carry_request(self, frame: Frame) -> None:
         exchange = self._intake.open(self._instance, memoryview(frame)[PREFIX:])
-        if not await self._passes_faults(exchange):
+        await self._apply_faults(exchange, on_response=False)
+        if self._silent:  # which may have come about while a fault held the request
             return
         await self._slots.acquire()
         if exchange.reply is not None:
@@ -85,10 +86,10 @@ class KafkaConnection:
         except ConnectionError as error:
             raise CutOff("by the broker") from error
 
-    async def _passes_faults(self, exchange: Exchange) -> bool:
-        """Apply the faults that act before the broker; return whether the request goes on."""
+    async def _apply_faults(self, exchange: Exchange, on_response: bool) -> None:
+        """Let the faults act that chose this message. Raises CutOff."""
         for fault in exchange.faults:
-            if fault.on_response:
+            if fault.action.on_response is not on_response:
                 continue
             fate = await fault.act(self._instance, exchange.what)
             if fate is Fate.CUT:
@@ -96,9 +97,8 @@ class KafkaConnection:
             if fate is Fate.LOSE:
                 self._silent = True
             if fate is Fate.ANSWER:
-                self._intake.answer(exchange, fault.error)
-                break
-        return not self._silent  # which may have come about while a fault held the request
+                self._intake.answer(exchange, fault.action.error)
+                return
 
     def _forward(self, exchange: Exchange, frame: Frame) -> None:
         if exchange.observer is not None:
@@ -138,7 +138,7 @@ class KafkaConnection:
                 frame = codec.encode_response(
                     exchange.api, exchange.version, exchange.correlation_id, body
                 )
-        await self._apply_response_faults(exchange)
+        await self._apply_faults(exchange, on_response=True)
         if not self._silent:
             if exchange.observer is not None and body is not None:
                 exchange.observer.delivered(self._instance, exchange.note, body)
@@ -152,16 +152,6 @@ class KafkaConnection:
         if not self._pending or self._pending[0].correlation_id != correlation_id:
             raise RuntimeError(f"the broker answered request {correlation_id} out of turn")
         return self._pending[0]
-
-    async def _apply_response_faults(self, exchange: Exchange) -> None:
-        for fault in exchange.faults:
-            if not fault.on_response:
-                continue
-            fate = await fault.act(self._instance, exchange.what)
-            if fate is Fate.CUT:
-                raise CutOff("cut by the grader")
-            if fate is Fate.LOSE:
-                self._silent = True
 
     def _send_replies(self) -> None:
         """Send our own replies whose turn it is."""

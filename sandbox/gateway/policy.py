@@ -34,8 +34,6 @@ CLIENT_APIS = frozenset(
         "TxnOffsetCommit",
     }
 )
-# Answered or forwarded without reading the body: they name no topic and no group of others.
-_HARMLESS = frozenset({"ApiVersions", "Metadata", "DescribeCluster"})
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,6 @@ class Refusal(NamedTuple):
     error: str
     why: str
     harmless: bool = False
-
-
-def needs_body(api: str) -> bool:
-    """Whether `refusal` must see the body of such a request."""
-    return api not in _HARMLESS
 
 
 def refusal(policy: Policy, api: str, body: Body) -> Refusal | None:
