@@ -186,13 +186,15 @@ class Refused(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Fault(Fact):
     """A fault was armed, matched, applied, released, dropped or cancelled. `fault` is its number in
-    this run; `action` says what it does ("hold", "error NOT_COORDINATOR"), `target` to what."""
+    this run; `action` says what it does ("hold", "error NOT_COORDINATOR"), `target` to what. `row`
+    holds the values that a database row must have for a fault of the sink."""
 
     fault: str
     what: str
     action: str
     target: str
     instance: str | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

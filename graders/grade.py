@@ -45,7 +45,7 @@ SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
 APP = Path("/app")
 RUN_FILE = "run.json"
-HOPELESS = "Not played: the program never had any effect in the others."
+HOPELESS = "Not played: the program got stuck in every other scenario that was."
 
 OnEvent = Callable[[dict[str, Any]], None]
 log = logging.getLogger(__name__)

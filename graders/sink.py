@@ -68,6 +68,7 @@ class SinkFault:
     target: str
     sink: "Sink"
     number: int
+    row: Mapping[str, Any]
     first: int
     last: int
     matched: int = 0
@@ -100,8 +101,14 @@ class SinkFault:
 
     def note(self, what: str) -> None:
         """Record what became of the fault."""
-        fields = {"fault": self.id, "what": what, "action": self.action, "target": self.target}
-        self.sink.history.append("fault", **fields)
+        self.sink.history.append(
+            "fault",
+            fault=self.id,
+            what=what,
+            action=self.action,
+            target=self.target,
+            row=dict(self.row),
+        )
 
 
 @dataclass
@@ -174,7 +181,7 @@ class Sink:
         which = "".join(f" with {name} {value}" for name, value in row.items())
         verb = "hold" if sqlstate is None else f"fail {sqlstate}"
         fault = SinkFault(
-            f"s{number}", verb, f"{what} {table}{which}", self, number, nth, nth + times - 1
+            f"s{number}", verb, f"{what} {table}{which}", self, number, row, nth, nth + times - 1
         )
         await self.control.execute(f"create sequence grader.matches_{number}")
         if fault.holds:

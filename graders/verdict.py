@@ -23,6 +23,7 @@ from graders.verdicts import Verdict, worst
 MOST_ATTEMPTS = 3
 LIVENESS = "LIV-1"
 STUCK_TWICE = 2
+STUCK_EVERYWHERE = 4
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,16 @@ class ScenarioOutcome:
 
 
 def is_hopeless(attempts: Sequence[Attempt]) -> bool:
-    """Whether a program never had any effect in any scenario, and got stuck twice (plainly: it was
-    given up, or never connected to Kafka) or three times. The rest need not be played then."""
-    if any(a.history.of(Effect) for a in attempts):
+    """Whether the attempts at all scenarios so far say enough, so that the rest need not be played:
+    each got stuck, and either there were four of them; or the program never had any effect, and
+    three got stuck, or two plainly (it was given up, or never connected to Kafka)."""
+    told = [a for a in attempts if a.silence != Verdict.HARNESS_ERROR]
+    if not all(a.is_stuck for a in told):
         return False
-    stuck = [a for a in attempts if a.is_stuck]
-    plain = sum(is_plain(a.history) for a in stuck)
-    return plain >= STUCK_TWICE or len(stuck) > STUCK_TWICE
+    if any(a.history.of(Effect) for a in told):
+        return len(told) >= STUCK_EVERYWHERE
+    plain = sum(is_plain(a.history) for a in told)
+    return plain >= STUCK_TWICE or len(told) > STUCK_TWICE
 
 
 def is_plain(history: History) -> bool:

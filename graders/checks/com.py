@@ -9,12 +9,12 @@ one commit per record or per batch, synchronous, asynchronous or by a timer, lat
 beside a position that the program keeps in its own database.
 
 **COM-1 commit-ahead.** An accepted commit passed a record that had been fetched and whose effect
-was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when the
-window did its harm: the instance ended or was frozen after the commit, and the effect never came
-(EFF-1). When the effect came later it is a WARN: a crash in that window would have lost the
-event, unless the program keeps its position elsewhere, which the history cannot show. When the
-effect never came though nothing broke after the commit, the program swallowed the event; that is
-EFF-1 alone.
+was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when that
+is beyond doubt and contract: the grader was holding this very effect at that moment, so it cannot
+have been durable, whatever the clocks say; or the window did its harm: the instance ended or was
+frozen after the commit, and the effect never came (EFF-1). When the effect came later and nobody
+held it, it is a WARN. When it never came though nothing broke after the commit, the program
+swallowed the event; that is EFF-1 alone.
 
 **COM-2 off-by-one.** After all instances stopped cleanly, each partition that has records is
 committed exactly at its last record, although that record has its effect, and after the start of
@@ -138,36 +138,39 @@ def ahead(
     """COM-1 or COM-3 about one record."""
     id = next(id for id, places in run.places.items() if place in places)
     rows = run.effect_rows(id)
+    gate = next((f for f in held_at(run, commit.n) if id in f.row.values()), None)
     crash = broken_after(run, commit)
-    if not rows and not (run.quiet and crash):
+    lost = not rows and run.quiet and crash is not None
+    if not (gate or lost or rows):
         return
-    if rows:
-        late = rows[0].committed_t - commit.t
-        second = FactRef(rows[0].n, f"The effect of {id} at {place} came {late:.2f} s later.")
-    else:
-        assert run.settled is not None  # the run is quiet
-        second = FactRef(
-            run.settled.n, f"{id} at {place} had no effect then, and at rest it still had none."
-        )
     yield Finding(
         check,
-        Verdict.WARN if rows else Verdict.FAIL,
+        Verdict.FAIL if gate or lost else Verdict.WARN,
         claim=f"{commit.instance} committed past {id} ({place}) before its effect was durable"
-        + (", though nothing was lost in this run." if rows else "."),
+        + ("." if not rows else ", though nothing was lost in this run."),
         first=FactRef(
             commit.n,
             f"{commit.instance} committed {lane_name(place.lane)} at {commit.offset}, "
             f"which covers {place.offset}.",
         ),
-        second=second,
+        second=not_durable(run, id, commit, gate),
         both="A commit says that everything before it is dealt with.",
         why=why_ahead(overtaken_by),
-        rows=tuple(
-            x.n for x in (*held_at(run, commit.n), overtaken_by, commit, *rows[:1], crash) if x
-        ),
+        rows=tuple(x.n for x in (gate, overtaken_by, commit, *rows[:1], crash) if x),
         places=(place,),
         ids=(id,),
     )
+
+
+def not_durable(run: Run, id: str, commit: Commit, gate: Fault | None) -> FactRef:
+    """The fact that the effect of an event was not there at a commit."""
+    if gate:
+        return FactRef(gate.n, f"The write of {id} was being held by the grader at that moment.")
+    if rows := run.effect_rows(id):
+        late = rows[0].committed_t - commit.t
+        return FactRef(rows[0].n, f"The effect of {id} came {late:.2f} s later.")
+    assert run.settled is not None  # the run is quiet
+    return FactRef(run.settled.n, f"{id} had no effect then, and at rest it still had none.")
 
 
 def broken_after(run: Run, commit: Commit) -> Process | None:

@@ -102,8 +102,8 @@ class Tale(Recorder):
             partitions=[[TOPIC, p] for p in partitions],
         )
 
-    def fault(self, what: str, action: str = "hold", target: str = "OffsetCommit", id: str = "f1"):
-        return self.append("fault", fault=id, what=what, action=action, target=target)
+    def fault(self, what: str, action="hold", target="OffsetCommit", id: str = "f1", **row: Any):
+        return self.append("fault", fault=id, what=what, action=action, target=target, row=row)
 
     def aftershock(self):
         return self.append("phase", name="aftershock")

@@ -8,15 +8,19 @@ from tests.graders.histories import Tale, findings, steady, verdicts
 FAIL, WARN = Verdict.FAIL, Verdict.WARN
 
 
-def ahead(*, crash: bool, effect_after: bool) -> Tale:
-    """The offset of pay-1 is committed while its effect is not there."""
+def ahead(*, crash: bool, effect_after: bool, held: str = "") -> Tale:
+    """The offset of pay-1 is committed while its effect is not there (`held`: the event whose
+    effect the grader holds)."""
     tale = Tale()
     tale.process("app", "started")
     tale.send("pay-1", 0)
     tale.fetch("app", 0, 0, 0)
-    tale.fault("armed", target="write to ledger with event_id pay-1", id="s1")
-    tale.fault("applied", target="write to ledger with event_id pay-1", id="s1")
+    if held:
+        tale.fault("armed", target="write to ledger", id="s1", event_id=held)
+        tale.fault("applied", target="write to ledger", id="s1", event_id=held)
     tale.commit("app", 0, 1)
+    if held:
+        tale.fault("released", target="write to ledger", id="s1", event_id=held)
     if crash:
         tale.process("app", "killed")
         tale.process("app", "started")
@@ -37,6 +41,25 @@ def test_a_commit_ahead_that_lost_the_event_fails_with_its_loss():
 def test_a_commit_ahead_that_lost_nothing_is_a_warning():
     assert verdicts(ahead(crash=False, effect_after=True).end()) == {"COM-1": WARN}
     assert verdicts(ahead(crash=True, effect_after=True).end()) == {"COM-1": WARN}
+
+
+def test_a_commit_past_an_effect_that_the_grader_holds_fails_though_nothing_was_lost():
+    history = ahead(crash=False, effect_after=True, held="pay-1").end()
+    assert verdicts(history) == {"COM-1": FAIL}
+    assert "was being held" in findings(history, "COM-1")[0].second.text
+    other = ahead(crash=False, effect_after=True, held="pay-2").end()
+    assert verdicts(other) == {"COM-1": WARN}
+
+
+def test_a_hold_that_is_over_proves_nothing():
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    tale.fault("applied", target="write to ledger", id="s1", event_id="pay-1")
+    tale.fault("released", target="write to ledger", id="s1", event_id="pay-1")
+    tale.effect("app", "pay-1")
+    tale.commit("app", 0, 1)
+    assert verdicts(tale.end()) == {}
 
 
 def test_an_event_that_was_swallowed_without_a_crash_is_a_loss_alone():

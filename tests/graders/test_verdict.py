@@ -147,8 +147,15 @@ def test_a_program_without_any_effect_is_given_up():
     assert not is_hopeless([puzzling, puzzling])
     assert is_hopeless([puzzling, puzzling, puzzling])
     assert not is_hopeless([plain, plain, good()])
+    assert is_hopeless([broken(), plain, plain])
     outcome = conclude("a_tale", [plain], ALL, hopeless=True)
     assert outcome.verdicts["LIV-1"] == FAIL
+
+
+def test_a_program_that_gets_stuck_everywhere_need_not_be_played_to_the_end():
+    assert not is_hopeless([stuck()] * 3)
+    assert is_hopeless([stuck()] * 4)
+    assert not is_hopeless([stuck()] * 4 + [good()])
 
 
 def test_a_skipped_scenario_is_never_a_pass():
