@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from sandbox import broker as broker_module
@@ -103,12 +103,15 @@ def produce(address: str) -> float:
 
 def consume(address: str) -> float:
     """Megabytes per second."""
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "bench"})
-    consumer.assign([TopicPartition(TOPIC, number, 0) for number in range(3)])
+    earliest = {"auto.offset.reset": "earliest"}  # the broker may have dropped the oldest by now
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "bench", **earliest})
+    consumer.assign([TopicPartition(TOPIC, number, OFFSET_BEGINNING) for number in range(3)])
     left = RECORDS - len(consumer.consume(1, CLIENT_TIMEOUT))
     start = time.perf_counter()
     while left > 0:
-        left -= len(consumer.consume(min(left, 10_000), CLIENT_TIMEOUT))
+        records = consumer.consume(min(left, 10_000), CLIENT_TIMEOUT)
+        assert records, "the broker sends nothing more"
+        left -= len(records)
     return RECORDS * len(RECORD) / 1e6 / (time.perf_counter() - start)
 
 
