@@ -1,4 +1,4 @@
-"""The gateway against a direct connection: throughput of produce and consume, latency of a commit.
+"""The gateway against a direct connection: throughput of produce and consume, latency of a produce.
 
 Goals: at least 3/4 of the direct throughput, at most 0.5 ms of added median latency.
 Run: python bench/gateway.py

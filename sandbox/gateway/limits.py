@@ -22,7 +22,7 @@ class Limits:
     database_connections: int = 20
     produce_bytes: int = 4 * MIB
     request_bytes: int = 32 * KIB
-    response_bytes: int = 64 * MIB
+    response_bytes: int = 16 * MIB
     requests_in_flight: int = 100
     history_bytes: int = 20 * MIB
     settle_seconds: float = 5.0
