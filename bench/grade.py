@@ -1,0 +1,112 @@
+"""What the grader itself costs: wall time and CPU of each visible scenario, played alone.
+
+Goals: at most 2 CPU-s for one scenario besides the candidate's program; the visible scenarios
+together (two side by side) at most 10 s. CPU of the broker and the database counts as ours.
+Run: python bench/grade.py [CHALLENGE [PATH]]
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from challenges import catalogue
+from graders.grade import grade
+from graders.report import Report
+from graders.spec import Challenge, Submission
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+from sandbox.setup import prepare
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / TICKS
+
+
+def family(pid: int) -> float:
+    """CPU seconds of a process, its children and those that have ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return cpu_of(pid) + sum(cpu_of(int(child)) for child in children)
+
+
+class Bench:
+    """A warm platform, and the CPU that it has used."""
+
+    def __init__(self, challenge: Challenge, submission: Submission) -> None:
+        self.challenge, self.submission = challenge, submission
+        self.databases, self.pool = Cluster.programs(), BrokerPool(1)
+        self.broker_cpu = 0.0
+
+    def database_cpu(self) -> float:
+        return family(int((self.databases.data / "postmaster.pid").read_text().splitlines()[0]))
+
+    async def grade(self, names: list[str]) -> tuple[Report, float, float]:
+        """The report, the wall time, and our CPU: this process, broker and database."""
+        before, began = time.process_time() + self.database_cpu(), time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            report = await grade(
+                self.challenge,
+                self.submission,
+                seed=1,
+                pool=Lender(self),
+                databases=self.databases,
+                scenarios=names,
+                history_dir=Path(folder),
+            )
+        cpu = time.process_time() + self.database_cpu() - before + self.broker_cpu
+        return report, time.monotonic() - began, cpu
+
+    async def run(self) -> None:
+        await prepare(print)
+        await self.databases.start()
+        await self.pool.start()
+        names = [s.name for s in self.challenge.scenarios if s.visible]
+        try:
+            for chosen in [[name] for name in names] + [names]:
+                report, wall, cpu = await self.grade(chosen)
+                label = chosen[0] if len(chosen) == 1 else "all visible, two side by side"
+                program = report.data["timing"]["program_cpu_s"]
+                print(
+                    f"{label:<40} {report.verdict.word:<8} {wall:5.1f} s   "
+                    f"ours {cpu:5.2f} CPU-s   program {program:5.2f} CPU-s"
+                )
+        finally:
+            await self.pool.close()
+
+
+class Lender:
+    """Lends the pool's broker, and notes how much CPU it used while it was lent."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def lend(self) -> "Lender":
+        self.lent = self.bench.pool.lend()
+        return self
+
+    async def __aenter__(self):
+        self.broker = await self.lent.__aenter__()
+        self.before = cpu_of(self.broker.pid)
+        return self.broker
+
+    async def __aexit__(self, *exc):
+        self.bench.broker_cpu = cpu_of(self.broker.pid) - self.before
+        return await self.lent.__aexit__(*exc)
+
+
+def main() -> None:
+    challenge = catalogue.load(sys.argv[1] if len(sys.argv) > 1 else "idempotent_consumer")
+    accepted = Path("challenges") / challenge.name / "solutions" / "accepted"
+    path = Path(sys.argv[2]) if len(sys.argv) > 2 else min(accepted.iterdir())
+    print(f"{path}, load of the machine {os.getloadavg()[0]:.1f}")
+    asyncio.run(Bench(challenge, Submission.read(path)).run())
+
+
+if __name__ == "__main__":
+    main()
