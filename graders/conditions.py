@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Process, Sent
+from graders.facts import Assigned, Commit, Effect, Left, Process, Sent
 from graders.history import History
 
 
@@ -85,25 +85,6 @@ def passes(commit: Commit, sent: Sent) -> bool:
     )
 
 
-def fetched(sent: Sent, by: Named | None = None, times: int = 1) -> Condition:
-    """This record was handed to the program (`times` times; to that instance when named)."""
-    reader = f" by {by.name}" if by else ""
-    return Condition(
-        f"{sent.topic}-{sent.partition}@{sent.offset} fetched{reader}",
-        lambda h: sum(holds_record(f, sent, by) for f in h.of(Fetched)) >= times,
-    )
-
-
-def holds_record(fact: Fetched, sent: Sent, by: Named | None) -> bool:
-    """Whether a fetch handed out this record (to that instance)."""
-    return (
-        (fact.topic, fact.partition) == (sent.topic, sent.partition)
-        and sent.offset is not None
-        and fact.first <= sent.offset <= fact.last
-        and (by is None or fact.instance == by.name)
-    )
-
-
 ENDS = ("exited", "killed", "stopped")
 
 
@@ -139,22 +120,6 @@ def group_stable(members: int) -> Condition:
         )
 
     return Condition(f"{members} member(s) to own all partitions", holds)
-
-
-def joined(instance: Named, times: int = 1) -> Condition:
-    """The broker took the instance into the group (`times` times since its start)."""
-    return Condition(
-        f"{instance.name} to join the group",
-        lambda h: sum(j.instance == instance.name for j in h.of(Joined)) >= times,
-    )
-
-
-def exited(instance: Named) -> Condition:
-    """The instance's program ended by itself at least once."""
-    return Condition(
-        f"{instance.name} to exit",
-        lambda h: any(p.instance == instance.name and p.what == "exited" for p in h.of(Process)),
-    )
 
 
 def held(fault: FaultState) -> Condition:

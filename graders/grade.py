@@ -20,9 +20,10 @@ from typing import Any
 from graders import report
 from graders.history import History, Recorder
 from graders.kafka import Kafka
-from graders.lab import Lab, Program, open_lab
+from graders.lab import Lab, Program
 from graders.report import Report
 from graders.spec import Challenge, Scenario, Submission
+from graders.stage import open_lab
 from graders.trouble import NotExercised
 from graders.verdict import (
     Attempt,

@@ -77,12 +77,10 @@ class History:
 
 
 class Recorder(History):
-    """A history that is being written. Use it from one event loop only. `on_append` sees each new
-    fact."""
+    """A history that is being written. Use it from one event loop only."""
 
-    def __init__(self, on_append: Callable[[Fact], None] = lambda fact: None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._on_append = on_append
         self.clock = FairClock()
         self.began_at = time.monotonic()
         self._changed = asyncio.Event()
@@ -95,7 +93,6 @@ class Recorder(History):
         """Add a fact of a kind named in `facts.KINDS`, numbered and timed; wakes all who wait."""
         fact = facts.KINDS[kind](n=len(self) + 1, t=round(self.now(), 6), **fields)
         self._add(fact)
-        self._on_append(fact)
         self.touch()
         return fact
 

@@ -13,12 +13,9 @@ async def crash_after_effect_before_commit(lab: Lab) -> None:
 """
 
 import asyncio
-import contextlib
 import json
 import random
-import secrets
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,19 +26,15 @@ from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka
 from graders.settle import settle, until_at_work
-from graders.sink import Sink, open_sink
+from graders.sink import Sink
 from graders.spec import Challenge, Event, Scenario
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
 from sandbox.box import Limits
-from sandbox.broker import Broker
-from sandbox.gateway import FaultBuilder, Gateway, Policy
+from sandbox.gateway import FaultBuilder, Gateway
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
-from sandbox.postgres import Cluster, Database, lend_database
+from sandbox.postgres import Database
 
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
-STALL_PERIOD_S = 0.05
-STALL_S = 0.5
-CLOCK_STEP_S = 0.1
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -64,7 +57,7 @@ class Lab:
 
     `rng` is drawn from the seed and the scenario's name, so a replay with the same seed sends the
     same events. `patience` multiplies every time limit; repeats of a run that made no progress get
-    twice the time. Made by `open_lab`.
+    twice the time. Made by `stage.open_lab`.
     """
 
     challenge: Challenge
@@ -283,91 +276,3 @@ class Lab:
                 expected=[dict(row) for row in expected[table.table]],
                 absent=dict(table.absent),
             )
-
-
-@contextlib.asynccontextmanager
-async def open_lab(
-    challenge: Challenge,
-    scenario: Scenario,
-    *,
-    seed: int,
-    patience: float,
-    program: Program,
-    broker: Broker,
-    kafka: Kafka,
-    cluster: Cluster,
-    history: Recorder,
-    on_event: OnEvent,
-) -> AsyncIterator[Lab]:
-    """Make a scenario's world and take it down again. Whatever fails in it on our side cancels the
-    block and comes out as an exception (group); the history keeps what was seen until then."""
-    suffix = secrets.token_hex(3)
-    topics = {topic.name: f"{topic.name}.{suffix}" for topic in challenge.topics}
-    group = f"{challenge.topics[0].name}-service-{suffix}"
-    inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.input}
-    history.append(
-        "scenario",
-        challenge=challenge.name,
-        scenario=scenario.name,
-        seed=seed,
-        driver="process",
-        group=group,
-        topics=inputs,
-        needs=sorted(scenario.needs),
-    )
-    await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
-    async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
-        gateway = Gateway(
-            broker=broker.app_address,
-            database=database.address,
-            record=history.note,
-            policy=Policy(
-                read=frozenset(inputs),
-                write=frozenset(topics.values()) - frozenset(inputs),
-                groups=frozenset({group}),
-            ),
-        )
-        stack.push_async_callback(gateway.close)
-        sink = await stack.enter_async_context(
-            open_sink(history, database, challenge, gateway.instance_of)
-        )
-        tasks = await stack.enter_async_context(watch(history, broker))
-        lab = Lab(
-            challenge, scenario, seed, patience, program, history, kafka, gateway, sink, database,
-            tasks, group, topics, on_event,
-        )  # fmt: skip
-        stack.push_async_callback(lab.end_instances)
-        yield lab
-
-
-@contextlib.asynccontextmanager
-async def watch(history: Recorder, broker: Broker) -> AsyncIterator[asyncio.TaskGroup]:
-    """A group for a lab's own tasks, in which two watch the ground: the broker, and the clock."""
-    async with asyncio.TaskGroup() as tasks:
-        watchers = [
-            tasks.create_task(watch_broker(broker)),
-            tasks.create_task(watch_clock(history)),
-        ]
-        yield tasks
-        for watcher in watchers:
-            watcher.cancel()
-
-
-async def watch_broker(broker: Broker) -> None:
-    """Raise PlatformFault when the broker ends."""
-    await broker.ended()
-    raise PlatformFault("the broker ended during the run")
-
-
-async def watch_clock(history: Recorder) -> None:
-    """Record when we were not scheduled, or the wall clock stepped (commit times come from it)."""
-    offset = time.time() - time.monotonic()
-    while True:
-        before = time.monotonic()
-        await asyncio.sleep(STALL_PERIOD_S)
-        drift = time.monotonic() - before - STALL_PERIOD_S
-        step = abs(time.time() - time.monotonic() - offset)
-        offset += time.time() - time.monotonic() - offset
-        if drift > STALL_S or step > CLOCK_STEP_S:
-            history.append("stall", drift_s=round(max(drift, step), 3))

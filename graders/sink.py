@@ -125,7 +125,6 @@ class Sink:
     """The program's database under the grader's control; made by `open_sink`."""
 
     history: Recorder
-    database: Database
     control: psycopg.AsyncConnection[dict[str, Any]]
     instance_of: Callable[[int], str | None]
     tables: Mapping[str, EffectTable]
@@ -326,7 +325,6 @@ async def open_sink(
         await listener.execute("listen grader_effects")
         sink = Sink(
             history,
-            database,
             control,
             instance_of,
             {effect.table: effect for effect in challenge.effects},

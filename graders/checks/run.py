@@ -7,7 +7,6 @@ from typing import Any
 from graders.checks.finding import Place
 from graders.facts import (
     Aborted,
-    Assigned,
     Commit,
     Effect,
     Fetched,
@@ -154,14 +153,6 @@ class Run:
         """Whether any instance was killed, frozen or ended by itself."""
         ends = {"killed", "frozen", "exited"}
         return any(p.what in ends for p in self.history.of(Process))
-
-    def owner_changes(self, lane: Lane, after: int, before: int) -> list[Assigned]:
-        """Assignments told to members between two facts that include the lane."""
-        return [
-            a
-            for a in self.history.of(Assigned)
-            if after < a.n < before and list(lane) in [list(p) for p in a.partitions]
-        ]
 
 
 def same(left: Any, right: Any) -> bool:
