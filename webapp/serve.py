@@ -97,6 +97,7 @@ def set_up(cluster: Cluster) -> tuple[dict[str, str], demo.Demo | None]:
 async def announce(address: str, tryout: demo.Demo | None, say: Say) -> None:
     """Say where we are, once we answer."""
     await ready(f"{address}/healthz")
+    address = os.environ.get("OFFSETZERO_URL", "").rstrip("/") or address
     say(f"\nOffset Zero is ready: {address}\n")
     if tryout:
         say(f"  Interviewer  {address}/login")
@@ -125,6 +126,8 @@ async def ready(url: str) -> None:
 
 async def stop_unless_used(cluster: Cluster) -> None:
     """Stop a database server that nobody else is connected to."""
+    if not await cluster.alive():
+        return
     async with await cluster.connect() as connection:
         others = await connection.execute(
             "SELECT 1 FROM pg_stat_activity"

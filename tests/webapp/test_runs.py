@@ -150,3 +150,13 @@ def test_events_count_from_one(world, session):
         select(RunEvent.seq, RunEvent.payload["state"].astext).order_by(RunEvent.seq)
     )
     assert events.all() == [(1, "queued"), (2, "cancelled")]
+
+
+def test_only_the_interviewer_sees_rubric_and_files(world, judged, session):
+    candidate = world.a.get(f"/runs/{judged}/report").text
+    interviewer = world.interviewer.get(f"/runs/{judged}/report").text
+    assert "The rubric of this challenge" in interviewer
+    assert "The rubric of this challenge" not in candidate
+    fragment = world.a.get(f"/runs/{judged}/report?part=checks")
+    assert fragment.status_code == 200
+    assert "<html" not in fragment.text

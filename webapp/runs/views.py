@@ -19,15 +19,16 @@ blueprint = Blueprint("runs", __name__, url_prefix="/runs/<run_id>")
 def report(run_id: str):
     run, viewer = access.run(run_id)
     challenge = catalogue.load(run.attempt.challenge)
-    template = "runs/_checks.html" if request.args.get("part") == "checks" else "runs/report.html"
+    part = request.args.get("part") == "checks"  # what the workspace shows beside the editor
+    more = for_interviewer(run, challenge) if viewer == access.INTERVIEWER and not part else {}
     return render_template(
-        template,
+        "runs/_checks.html" if part else "runs/report.html",
         run=run,
         report=run.current.report if run.current else None,
         attempt=run.attempt,
         challenge=challenge,
         viewer=viewer,
-        **(for_interviewer(run, challenge) if viewer == access.INTERVIEWER else {}),
+        **more,
     )
 
 
