@@ -12,6 +12,7 @@ from graders.conditions import (
     effects_of,
     group_stable,
     held,
+    owners,
     owns,
     waited_for,
 )
@@ -228,13 +229,16 @@ async def concurrent_balance(lab: Lab) -> None:
     programs that read a balance, add to it in memory and write it back, and programs that take
     every collision for a repeat."""
     await start_two(lab)
+    partitions = one_partition_each(lab)
     for _ in ("a new account", "a known one"):
         update = await lab.sink.hold("balances", row={"account": "acc-shared"})
-        for partition in PARTITIONS:
-            await lab.send("payments", [payment(lab.rng, "acc-shared")], partition)
+        sent = []
+        for partition in partitions:
+            sent += await lab.send("payments", [payment(lab.rng, "acc-shared")], partition)
         await lab.until(held(update), why="one instance to change the balance")
         await lab.reached(waited_for(update), within=2.0)
         await update.release()
+        await lab.reached(effects_of(sent), within=2.0)
     await lab.settle()
     await lab.aftershock()
 
@@ -256,3 +260,9 @@ async def start_two(lab: Lab) -> None:
     await lab.start("first")
     await lab.start("second")
     await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+
+
+def one_partition_each(lab: Lab) -> list[int]:
+    """One partition of each instance."""
+    owned = {owner: partition for (_, partition), owner in owners(lab.history).items()}
+    return list(owned.values())
