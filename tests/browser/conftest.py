@@ -35,7 +35,7 @@ def logged_in(browser: Browser, platform: Platform) -> dict:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
+def open_page(browser: Browser, platform: Platform) -> Iterator[Callable[..., Watched]]:
     """Opens a page in a browser profile of its own; fails the test when anything went wrong on it:
     an exception, a console error, a Content-Security-Policy violation, a request elsewhere."""
     watched: list[Watched] = []
@@ -50,7 +50,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
     for each in watched:
         each.page.context.close()
     problems = [problem for each in watched for problem in each.problems]
-    assert not problems, "\n".join(problems)
+    assert not problems, "\n".join([*problems, "The platform said:", *platform.said[-40:]])
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_from_invite_to_the_interviewers_report(platform, interviewer, open_page
     row.get_by_role("link").click()
     interviewer.get_by_role("link", name="Read the report").click()
     expect(interviewer.locator(".report-head")).to_contain_text("FAIL")
-    expect(interviewer.get_by_role("table")).to_contain_text("EFF-2")
+    expect(interviewer.locator(".matrix")).to_contain_text("EFF-2")
     expect(interviewer.locator("#check-EFF-2 .evidence").first).to_be_visible()
     expect(interviewer.locator("#questions li").first).to_be_visible()
     expect(interviewer.locator("#code")).to_contain_text("main.py")

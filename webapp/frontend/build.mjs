@@ -10,6 +10,7 @@ await build({
     theme: "src/theme.js",
     site: "src/site.js",
     workspace: "src/workspace/main.js",
+    guide: "src/guide/main.js",
     app: "styles/app.css",
   },
   outdir,

@@ -12,6 +12,7 @@ export class Output {
   #instance = "";
   #scenario = "";
   #following = true;
+  #followedTo = 0;
   #drawing = false;
 
   constructor() {
@@ -114,8 +115,8 @@ export class Output {
   }
 
   #scrolled() {
-    const atEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
-    if (this.#following && !atEnd && !this.#drawing) this.#follow(false);
+    const movedUp = this.box.scrollTop < this.#followedTo - 4; // not by us: we only go down
+    if (this.#following && movedUp) this.#follow(false);
     this.#redraw();
   }
 
@@ -132,6 +133,7 @@ export class Output {
     const height = lineHeight(this.box);
     this.page.style.height = `${this.#shown.length * height}px`;
     if (this.#following) this.box.scrollTop = this.box.scrollHeight;
+    this.#followedTo = this.box.scrollTop;
     const first = Math.max(0, Math.floor(this.box.scrollTop / height) - SPARE_LINES);
     const last = Math.ceil((this.box.scrollTop + this.box.clientHeight) / height) + SPARE_LINES;
     const block = element(

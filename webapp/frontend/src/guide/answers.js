@@ -1,0 +1,74 @@
+// While questions are answered: fields that belong together, the strip, and the draft.
+import { byId } from "../dom.js";
+import { keep } from "./draft.js";
+import { withToken } from "./navigation.js";
+import { setPermalink } from "./page.js";
+import { update } from "./strip.js";
+
+const TYPING_MS = 300;
+let timer;
+let asking;
+
+export function listenToAnswers() {
+  document.addEventListener("input", ({ target }) => {
+    const form = target.closest("[data-live]");
+    if (!form) return;
+    const question = target.closest("[data-question]");
+    if (question) agree(question, target);
+    clearTimeout(timer);
+    timer = setTimeout(() => form.isConnected && follow(form), target.type === "radio" ? 0 : TYPING_MS);
+  });
+}
+
+/** A number chooses the range it falls in; another choice clears it; a reason chooses its answer. */
+export function agree(question, changed) {
+  const choices = [...question.querySelectorAll("[type=radio]")];
+  const number = question.querySelector("[data-starts]");
+  if (changed === number && changed.value.trim()) {
+    const range = rangeOf(number);
+    if (range >= 0) choices[range].checked = true;
+  } else if (changed.type === "radio" && number?.value && choices[rangeOf(number)] !== changed) {
+    number.value = "";
+  } else if (changed.localName === "select" && changed.value) {
+    choices.at(-1).checked = true;
+  }
+}
+
+function rangeOf(number) {
+  const value = Number(number.value.replaceAll(",", ""));
+  return number.dataset.starts.split(" ").findLastIndex((start) => Number(start) <= value);
+}
+
+/** A page of questions came with answers from the pages before it: they are the newest. */
+export function keepArrived(main) {
+  const form = main.querySelector("[data-live]");
+  const answered = Number(byId("strip")?.dataset.answered);
+  if (form && answered) keep([...new FormData(form)], answered);
+}
+
+/** Back and Reload shall show this page with what is on it now. */
+function remember(form, entries) {
+  const here = entries.filter(([name]) => name === "at").map(([, id]) => ["go", id]);
+  history.replaceState({ url: form.getAttribute("action"), entries: [...entries, ...here] }, "");
+}
+
+/** Keeps the answers, asks how the decisions lean now, and shows it. A later call ends this one. */
+async function follow(form) {
+  asking?.abort();
+  asking = new AbortController();
+  const entries = [...new FormData(form)];
+  const strip = byId("strip");
+  keep(entries, Number(strip.dataset.answered) || 1);
+  remember(form, entries);
+  try {
+    const options = { method: "POST", body: withToken(entries), signal: asking.signal };
+    const response = await fetch(form.dataset.live, options);
+    if (!response.ok) return;
+    const found = await response.json();
+    setPermalink(found.permalink);
+    update(strip, found.strip);
+    keep(entries, found.strip.answered);
+  } catch (error) {
+    if (error.name !== "AbortError") strip.dataset.stale = "";
+  }
+}

@@ -1,0 +1,27 @@
+// What was answered last, kept in this browser until it is forgotten.
+import { byId, element } from "../dom.js";
+
+const KEY = "guide-draft";
+
+/** Keeps the fields of a page of questions. */
+export function keep(entries, answered) {
+  const fields = entries.filter(([name]) => name !== "csrf_token");
+  localStorage.setItem(KEY, JSON.stringify({ fields, answered, at: Date.now() }));
+}
+
+/** On the start page: the way back to the answers that were kept, if there are any. */
+export function offerDraft(main) {
+  const form = main.querySelector("#resume");
+  const draft = JSON.parse(localStorage.getItem(KEY));
+  if (!form || !draft?.answered) return;
+  const when = new Date(draft.at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  byId("resume-what").textContent =
+    `${draft.answered} ${draft.answered === 1 ? "answer" : "answers"}, kept in this browser on ${when}.`;
+  for (const [name, value] of draft.fields)
+    form.append(element("input", { type: "hidden", name, value }));
+  byId("resume-forget").addEventListener("click", () => {
+    localStorage.removeItem(KEY);
+    form.hidden = true;
+  });
+  form.hidden = false;
+}
