@@ -1,8 +1,9 @@
 """Grade a submission: play the scenarios, judge the histories, report.
 
 One broker serves all scenarios of a submission, two side by side; each has topics, a group and a
-database of its own. Every attempt's history is saved, and `recheck` makes the same report from the
-saved histories alone.
+database of its own. A transactional id is the broker's, so a program with Kafka transactions would
+fence itself from one scenario to the other: it is played one scenario at a time. Every attempt's
+history is saved, and `recheck` makes the same report from the saved histories alone.
 """
 
 import asyncio
@@ -92,6 +93,8 @@ async def grade(
             grading = Grading(
                 challenge, chosen, seed, program, pool, databases, history_dir, on_event, stack
             )
+            if submission.has_transactions:
+                grading.side_by_side = 1
             return await grading.run()
 
 
@@ -108,6 +111,7 @@ class Grading:
     history_dir: Path
     on_event: OnEvent
     stack: AsyncExitStack
+    side_by_side: int = SIDE_BY_SIDE
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     skips: dict[str, str] = field(default_factory=dict)
     lend_s: float = 0.0
@@ -128,7 +132,7 @@ class Grading:
         began, cpu = time.monotonic(), time.process_time()
         for scenario in self.chosen:
             self._tell(scenario, "waiting")
-        places = asyncio.Semaphore(SIDE_BY_SIDE)
+        places = asyncio.Semaphore(self.side_by_side)
         async with asyncio.TaskGroup() as tasks:
             for scenario in self.chosen:
                 tasks.create_task(self._play_in_turn(scenario, places))

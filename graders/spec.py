@@ -5,6 +5,7 @@ an event must have, what the final state must be, what a sentinel looks like. No
 """
 
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -159,6 +160,11 @@ class Submission:
             return cls({"main.py": read_text(path)}, language)
         found = sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
         return cls({str(p.relative_to(path)): read_text(p) for p in found}, language)
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether the program may use Kafka transactions: every library's setting says so."""
+        return any(re.search("transactional[._]?id", text, re.I) for text in self.files.values())
 
     def problems(self) -> list[str]:
         """What makes these files unfit to be written to disk, in words; empty when nothing does."""

@@ -26,6 +26,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path):
         Submission.read(tmp_path)
 
 
+def test_a_program_with_transactions_is_known_by_its_setting():
+    for setting in ('"transactional.id": name', "transactional_id=name", "TRANSACTIONAL_ID_CONFIG"):
+        assert Submission({"main.py": "import kafka", "out.py": setting}).has_transactions
+    assert not Submission({"main.py": "# transactional outbox"}).has_transactions
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up.py", "a/../../b.py", "", "a\\b.py", "a\0b"])
 def test_paths_that_leave_the_project_are_refused(name: str):
     assert "stay inside the project" in Submission({name: ""}).problems()[0]
