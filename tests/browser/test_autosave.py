@@ -78,6 +78,30 @@ def test_two_windows_keep_both_texts_and_ask(watched):
     expect(other.locator("#saved")).to_have_text(SAVED)
 
 
+def test_unsaved_text_of_this_browser_never_overwrites_newer_saved_files(watched):
+    page = watched.page
+    page.route("**/files", lambda route: route.abort())
+    type_line(page, "# unsaved here")
+    expect(page.locator("#saved")).to_contain_text("Not saved")
+    answer = page.request.get(page.url)
+    token = re.search(r'"csrf": "([^"]+)"', answer.text())[1]
+    saved = page.request.put(
+        f"{page.url}/files",
+        data={"files": {"main.py": "# saved elsewhere"}, "base": 1},
+        headers={"X-CSRFToken": token},
+    )
+    assert saved.ok
+    page.unroute("**/files")
+    page.reload()
+    expect(page.locator("#notices")).to_contain_text("text from")
+    expect(page.locator(".cm-content")).to_contain_text("# unsaved here")
+    page.get_by_role("button", name="Keep this browser's text").click()
+    expect(page.locator("#saved")).to_have_text(SAVED)
+    page.reload()
+    expect(page.locator(".cm-content")).to_contain_text("# unsaved here")
+    watched.forgive("ERR_FAILED")
+
+
 def test_files_can_be_added_renamed_and_deleted(watched):
     page = watched.page
     page.get_by_role("button", name="New file").click()

@@ -49,6 +49,17 @@ def test_from_invite_to_the_interviewers_report(platform, interviewer, open_page
     expect(interviewer.locator("#code")).to_contain_text("main.py")
 
 
+def test_a_program_that_cannot_start_is_told_why(platform, interviewer, open_page):
+    candidate = open_page().page
+    accept(candidate, invite(interviewer, platform))
+    write_program(candidate, "def broken(:\n")
+    candidate.keyboard.press("Control+Enter")
+    checks = candidate.locator("#checks")
+    expect(checks).to_contain_text("The program was not started.", timeout=JUDGED_MS)
+    expect(checks).to_contain_text("main.py")
+    expect(candidate.locator("#run-state")).to_contain_text("FAIL")
+
+
 def test_an_invite_opens_once(platform, interviewer, open_page):
     link = invite(interviewer, platform)
     first = open_page()
