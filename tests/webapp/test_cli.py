@@ -46,6 +46,14 @@ def test_wrong_use_exits_with_64_and_says_what_is_right(offsetzero, arguments, w
     assert words in err
 
 
+def test_a_fault_of_ours_is_no_failed_check(offsetzero, monkeypatch):
+    async def grade_here(*_, **__):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("webapp.terminal.grade_here", grade_here)
+    assert offsetzero("grade", "idempotent_consumer", __file__)[0] == 2
+
+
 @pytest.mark.parametrize(
     "command",
     [

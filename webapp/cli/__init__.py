@@ -47,4 +47,7 @@ def main() -> None:
         code = IMPOSSIBLE
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
+    except Exception:  # never 1: a fault of ours would read as the program's failure
+        logging.exception("offsetzero itself failed")
+        code = IMPOSSIBLE
     sys.exit(code)
