@@ -24,11 +24,11 @@ def call_reason(report: pytest.TestReport) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long tests unless asked for with -m long."""
+    """Leave out the long tests unless asked for with -m long, and drive the browser last:
+    Playwright's event loop stays with the thread, and tests of asyncio cannot run after it."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     if config.option.markexpr:
         return
-    long, rest = [], []
-    for item in items:
-        (long if item.get_closest_marker("long") else rest).append(item)
-    items[:] = rest
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in long]
     config.hook.pytest_deselected(items=long)
