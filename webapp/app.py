@@ -7,7 +7,7 @@ from flask_wtf import CSRFProtect
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import db, errors, presentation, security, sessions
+from webapp import db, errors, guide, presentation, security, sessions
 from webapp.accounts.views import blueprint as accounts
 from webapp.catalogue.views import blueprint as challenges
 from webapp.catalogue.views import health, home
@@ -19,7 +19,10 @@ from webapp.live.views import blueprint as live
 from webapp.runs.views import blueprint as runs
 from webapp.workspace.views import blueprint as workspace
 
-BLUEPRINTS = (home, health, accounts, challenges, invites, workspace, runs, live, interviews)
+BLUEPRINTS = (
+    *(home, health, accounts, challenges, invites, workspace, runs, live, interviews),
+    *guide.BLUEPRINTS,
+)
 MAX_REQUEST_BYTES = 4_000_000  # the files of a project at most, as JSON with its escapes
 GRADERS_TEMPLATES = Path(__file__).parent.parent / "graders" / "report" / "templates"
 
@@ -60,6 +63,6 @@ def settings(config: Config) -> dict:
         "WTF_CSRF_TIME_LIMIT": None,  # a workspace stays open for hours
         "WTF_CSRF_SSL_STRICT": False,  # the check of Sec-Fetch-Site and Origin stands for it
         "MAX_CONTENT_LENGTH": MAX_REQUEST_BYTES,
-        "MAX_FORM_MEMORY_SIZE": 100_000,
+        "MAX_FORM_MEMORY_SIZE": 500_000,  # the answers to the decision guide, notes and all
         "MAX_FORM_PARTS": 50,
     }

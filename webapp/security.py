@@ -57,12 +57,14 @@ def init_app(app: Flask, *, secure: bool) -> None:
         response.headers.update(HEADERS)
         if secure:
             response.headers["Strict-Transport-Security"] = ONE_YEAR
-        response.headers["Cache-Control"] = caching()
+        if request.endpoint == "static" or "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = caching()
         return response
 
 
 def caching() -> str:
-    """How long a browser may keep the answer: our own files by their version, pages never."""
+    """How long a browser may keep the answer: our own files by their version, pages
+    never unless their view says otherwise."""
     if request.endpoint != "static":
         return "no-store"
     return "public, max-age=31536000, immutable" if "v" in request.args else "no-cache"

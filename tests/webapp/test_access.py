@@ -30,6 +30,13 @@ MATRIX = {
     "interviews.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "interviews.new_invite": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "interviews.attempt": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide.start": ("GET", None, 200, 200, 200, 200),
+    "guide.questions": ("GET", None, 200, 200, 200, 200),
+    "guide.live": ("POST", {}, 200, 200, 200, 200),
+    "guide_results.show": ("GET", None, 200, 200, 200, 200),
+    "guide_results.open_answers": ("POST", {}, 400, 400, 400, 400),
+    "guide_results.compare": ("GET", None, 200, 200, 200, 200),
+    "guide_results.download": ("POST", {}, 200, 200, 200, 200),
     "interviews.resume": ("POST", None, LOGIN, LOGIN, LOGIN, 200),
 }
 
@@ -45,6 +52,7 @@ def test_every_route_has_a_row(shared_app):
 def test_no_get_changes_anything(shared_app):
     """Addresses for GET take nothing else, but for the forms that post to their own address."""
     forms = {"accounts.login", "invites.landing", "interviews.new_invite"}
+    forms |= {"guide.questions", "guide_results.show", "guide_results.compare"}
     both = {
         rule.endpoint
         for rule in routes(shared_app)
@@ -63,6 +71,7 @@ def address(app, world, judged, link):
         "copy_id": copy,
         "run_id": judged,
         "name": "idempotent_consumer",
+        "kind": "answers",
     }
 
     def build(endpoint: str) -> str:
