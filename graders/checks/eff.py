@@ -22,10 +22,10 @@ table in which this event has no effect, or values that differ from the event's.
 not part of the contract (serial numbers, times) are not compared. Speaks only when the log is
 known: the topics were read to their end and held all that was acknowledged.
 
-**EFF-4 over-dedup.** An event's effect is missing, and another event that looks the same except for
-its id has one: the program took equal content for equal identity. Also when a run without any crash
-left each key with exactly one effect although keys had more events: the key was taken for the
-identity. Such losses are reported here and not as EFF-1. Same guards as EFF-1.
+**EFF-4 over-dedup.** An event was read, its effect is missing, and another event that looks the
+same except for its id has one: the program took equal content for equal identity. Also when a run
+without any crash left each key with exactly one effect although keys had more events: the key was
+taken for the identity. Such losses are reported here and not as EFF-1. Same guards as EFF-1.
 
 **EFF-5 divergence.** Two effects of one event carry different values.
 
@@ -54,6 +54,14 @@ from graders.checks.run import Run, differs
 from graders.facts import Effect, Process, Sent, State
 from graders.verdicts import Verdict
 
+WHY_LOST = (
+    "Kafka never again delivers what lies before the committed offset. Commit a record's offset "
+    "only after its effect is durable, and not at all when the effect failed."
+)
+WHY_SKIPPED = (
+    "The consumer began behind this record. A group without a committed offset begins where "
+    'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
+)
 ONCE = "At most one effect per event is allowed; both cannot be true of an idempotent program."
 
 
@@ -105,8 +113,7 @@ def lost(run: Run, table: str, id: str) -> Finding:
             f"Everything was committed and at rest, and {table} held no row for {id}.{handed}",
         ),
         both="A commit says that everything before it has its effect; here it does not.",
-        why="Kafka never again delivers what lies before the committed offset. Commit a record's "
-        "offset only after its effect is durable, and not at all when the effect failed.",
+        why=WHY_LOST if fetch else WHY_SKIPPED,
         rows=tuple(x.n for x in (run.first_sent[id], fetch, commit, run.settled) if x),
         places=(place,),
         ids=(id,),
@@ -239,6 +246,8 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
     seen = by_key if one_effect_per_key(run) else {}
     found = []
     for id in dict.fromkeys(id for _, id in run.missing):
+        if not any(run.fetch_of(place) for place in run.places[id]):
+            continue  # what was never read was not taken for anything
         sent = run.first_sent[id]
         if twin := by_look.get(look(sent)) or seen.get(sent.key):
             found.append((id, twin))

@@ -36,6 +36,7 @@ def test_an_event_that_was_skipped_without_being_fetched_says_so():
     tale.commit("app", 2, 1)
     (lost,) = findings(tale.end(), "EFF-1")
     assert "never even fetched" in lost.second.text
+    assert "auto.offset.reset" in lost.why
 
 
 def test_a_waiting_event_is_not_called_lost():
@@ -154,6 +155,16 @@ def test_equal_content_taken_for_one_event_is_eff_4_and_not_eff_1():
 def test_equal_content_in_a_stuck_run_is_not_accused():
     found = verdicts(twins(swallowed=True).end(quiet=False))
     assert found["EFF-4"] == INCONCLUSIVE
+
+
+def test_what_was_never_read_was_not_taken_for_its_twin():
+    tale = Tale()
+    tale.send("pay-1", 0, account="acc-1", amount=50)
+    tale.send("pay-2", 0, account="acc-1", amount=50)
+    tale.fetch("app", 0, 1, 1)
+    tale.effect("app", "pay-2")
+    tale.commit("app", 0, 2)
+    assert verdicts(tale.end()) == {"EFF-1": FAIL, "EFF-6": FAIL}
 
 
 def by_key(crash: bool) -> Tale:
