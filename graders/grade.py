@@ -162,16 +162,21 @@ class Grading:
         async with places:
             attempts = self.attempts[scenario.name] = []
             self._tell(scenario, "running")
-            while not attempts or wants_another(attempts, known_stuck=self._known_stuck()):
-                if is_hopeless([a for each in self.attempts.values() for a in each]):
-                    break
+            while not self._is_hopeless() and (
+                not attempts or wants_another(attempts, known_stuck=self._known_stuck())
+            ):
                 attempts.append(await self._attempt(scenario, attempts))
             if attempts:
-                outcome = conclude(scenario.name, attempts, self.checks)
+                hopeless = self._is_hopeless()
+                outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
                 self._tell(scenario, "done", outcome.verdict)
             else:
                 self.skips[scenario.name] = HOPELESS
                 self._tell(scenario, "done", "INCONCLUSIVE")
+
+    def _is_hopeless(self) -> bool:
+        """Whether the attempts so far say enough."""
+        return is_hopeless([a for each in self.attempts.values() for a in each])
 
     def _known_stuck(self) -> bool:
         """Whether LIV-1 counts by some scenario already."""

@@ -131,6 +131,7 @@ class Kafka:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 10,
                 "log_level": 0,
             }
         )

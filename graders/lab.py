@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graders.checks.eff import state_differences
 from graders.conditions import Condition
-from graders.facts import Record, Sent, Settled
+from graders.facts import Record, Sent, Settled, State
 from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka
@@ -265,14 +266,24 @@ class Lab:
     async def _record_state(self) -> None:
         """Record the final rows, and those that the events in the log add up to."""
         logged = {record.id for record in self.history.of(Record)}
-        events = {sent.id: sent.value for sent in self.history.of(Sent) if sent.id in logged}
-        expected = self.challenge.fold(list(events.values()))
-        for table in self.challenge.states:
-            self.history.append(
-                "state",
-                table=table.table,
-                key=list(table.key),
-                rows=await self.sink.state(table),
-                expected=[dict(row) for row in expected[table.table]],
-                absent=dict(table.absent),
-            )
+        for state in await self._states([s for s in self.history.of(Sent) if s.id in logged]):
+            self.history.append("state", **state)
+
+    async def adds_up(self) -> bool:
+        """Whether the rows are what the events sent so far add up to."""
+        states = await self._states(self.history.of(Sent))
+        return not any(any(state_differences(State(n=0, t=0.0, **state))) for state in states)
+
+    async def _states(self, sent: Sequence[Sent]) -> list[dict[str, Any]]:
+        """The rows of each state table now, and those that these events add up to."""
+        expected = self.challenge.fold(list({s.id: s.value for s in sent}.values()))
+        return [
+            {
+                "table": table.table,
+                "key": list(table.key),
+                "rows": await self.sink.state(table),
+                "expected": [dict(row) for row in expected[table.table]],
+                "absent": dict(table.absent),
+            }
+            for table in self.challenge.states
+        ]

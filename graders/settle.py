@@ -6,7 +6,8 @@ stays so for 0.3 s the run is quiet; the good case costs no more. Otherwise the 
 there is progress (new effects, positions, records handed out), at most 60 s, and ends when there
 was none for 7 s: longer than the usual commit timer of 5 s. An effect that is missing although
 the position lies past everything can only come late by a retry inside the program, so 3 s must do
-for it. All times are multiplied by the run's patience.
+for it, and for state that is written apart from the effects. All times are multiplied by the run's
+patience.
 
 Positions are read from the gateway's facts, and confirmed by asking the broker before they are
 believed: a transactional commit counts only when its transaction ends.
@@ -30,6 +31,7 @@ LOST_S = 3.0
 MOST_S = 60.0
 RETURN_S = 5.0
 LOOK_S = 0.25
+ASK_AFTER_S = 1.0
 BREATH_S = 0.03
 ENDS = ("exited", "killed", "stopped", "abandoned")
 
@@ -153,6 +155,8 @@ class Watch:
         self.began_at = time.monotonic()
         self.seen = len(lab.history)
         self.unrest = -1
+        self.answer: dict[Lane, int] | None = None
+        self.answer_at = 0
         self.position = self.course.position({})
         self.quiet = False
         self.moving = False
@@ -171,7 +175,7 @@ class Watch:
         if self.position.is_complete and resting:
             waited = now - self.began
             self.quiet = all_have_returned(self.lab) or waited > RETURN_S * patience
-            if self.quiet:
+            if self.quiet and (now - self.rested >= LOST_S * patience or await self.lab.adds_up()):
                 return True
         lost = bool(self.position.missing) and not self.position.behind
         if now - self.moved >= (LOST_S if lost else self.stuck_s) * patience:
@@ -187,10 +191,11 @@ class Watch:
         unrest = self.course.unrest()
         if unrest != self.unrest:
             self.unrest, self.rested = unrest, now
-        committed = self.course.committed()
-        position = self.course.position(committed)
-        if not position.behind:  # by the facts; believe it when the broker says so too
-            position = self.course.position(await self._confirmed())
+        position = self.course.position(self._committed())
+        # The broker's word counts: a transaction may be open, or an answer may have been lost.
+        if not position.behind or now - self.moved > ASK_AFTER_S:
+            await self._ask()
+            position = self.course.position(self._committed())
         if position != self.position:
             self.position, self.moved = position, now
 
@@ -199,12 +204,19 @@ class Watch:
         await self.lab.sink.record_rest()
         return self.has_news(self.lab.history)
 
-    async def _confirmed(self) -> dict[Lane, int]:
-        """The group's offsets as the broker has them."""
+    def _committed(self) -> dict[Lane, int]:
+        """The group's offsets: as the broker said, if no commit was seen since; else as seen."""
+        if self.answer is not None and self.answer_at == len(self.lab.history.of(Commit)):
+            return self.answer
+        return self.course.committed()
+
+    async def _ask(self) -> None:
+        """Ask the broker for the group's offsets."""
+        self.answer_at = len(self.lab.history.of(Commit))
         topics = self.lab.history.began.topics
         lanes = [(topic, p) for topic, count in topics.items() for p in range(count)]
         found = await self.lab.kafka.committed(self.lab.group, lanes)
-        return {lane: offset for lane, offset in found.items() if offset is not None}
+        self.answer = {lane: offset for lane, offset in found.items() if offset is not None}
 
     def record(self) -> None:
         """Write down how the wait ended."""

@@ -44,6 +44,30 @@ FORGETFUL = GOOD.replace(
     "on conflict do nothing", "on conflict (id) do update set id = excluded.id"
 )
 
+ADD_TO_BALANCE = """
+            db.execute(
+                "insert into balances values (%(account)s, %(amount)s) on conflict (account)"
+                " do update set balance = balances.balance + excluded.balance", event)
+"""
+
+PROJECT_BALANCES = """
+import threading, time
+
+def project():
+    own = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+    while True:
+        time.sleep(1.5)
+        own.execute(
+            "insert into balances select account, sum(amount) from ledger group by account"
+            " on conflict (account) do update set balance = excluded.balance")
+
+threading.Thread(target=project, daemon=True).start()
+consumer.subscribe"""
+
+BALANCES_LATER = GOOD.replace(ADD_TO_BALANCE, "\n").replace(
+    "\nconsumer.subscribe", PROJECT_BALANCES
+)
+
 USELESS = {
     "exits at once": "raise SystemExit('no configuration found')",
     "prints for ever": "while True: print('x' * 1000)",

@@ -1,7 +1,10 @@
 """Whole gradings of small programs on the real broker, database and boxes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,15 @@ from graders.conditions import effects_of
 from graders.facts import Effect, Process
 from graders.grade import grade, recheck
 from graders.history import History
+from graders.instance import Instance
 from graders.lab import Lab
 from graders.report import Report
 from graders.spec import Submission
+from sandbox.broker import Broker
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 from tests.graders.challenge import a_tale, challenge, payments
-from tests.graders.programs import FORGETFUL, GOOD, USELESS
+from tests.graders.programs import BALANCES_LATER, FORGETFUL, GOOD, USELESS
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -45,11 +50,27 @@ async def and_again(lab: Lab) -> None:
 
 
 class Grader:
-    """Grades a program, and keeps what was told and recorded."""
+    """Grades a program, and keeps what was told, recorded and lent."""
 
     def __init__(self, pool: BrokerPool, cluster: Cluster, folder: Path) -> None:
         self.pool, self.cluster, self.folder = pool, cluster, folder
         self.events: list[dict[str, Any]] = []
+        self.broker: Broker | None = None
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Broker]:
+        async with self.pool.lend() as self.broker:
+            yield self.broker
+
+    def kill(self, part: str, app: Instance) -> None:
+        """SIGKILL to the process that is this part of the platform."""
+        if part == "box":
+            signal.pidfd_send_signal(app._box._launched.bubblewrap.monitor, signal.SIGKILL)
+        elif part == "database":
+            pid = (self.cluster.data / "postmaster.pid").read_text().split()[0]
+            os.kill(int(pid), signal.SIGKILL)
+        else:
+            os.kill(self.broker.pid, signal.SIGKILL)
 
     async def __call__(
         self, source: str, *runs: Callable[[Lab], Awaitable[None]], on_event=lambda event: None
@@ -62,7 +83,7 @@ class Grader:
             challenge(*runs),
             Submission({"main.py": source}),
             seed=7,
-            pool=self.pool,
+            pool=self,
             databases=self.cluster,
             history_dir=self.folder,
             on_event=keep,
@@ -86,6 +107,11 @@ async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader
         e["state"] for e in grader.events if e["type"] == "scenario" and e["name"] == "a_tale"
     ]
     assert states == ["waiting", "running", "done"]
+
+
+async def test_balances_that_follow_the_ledger_a_little_later_are_waited_for(grader: Grader):
+    report = await grader(BALANCES_LATER, a_tale)
+    assert report.verdict == "PASS", report.data["headline"]
 
 
 async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):
@@ -151,45 +177,24 @@ async def test_a_program_that_ends_by_itself_is_started_again(grader: Grader):
     assert exit.code == 3
 
 
-async def test_a_dead_broker_is_not_the_programs_fault(grader: Grader):
-    """The broker is killed at the first effect; the attempt is repeated on another one."""
-    brokers = []
-    lend = grader.pool.lend
+@pytest.mark.parametrize("part", ["broker", "database", "box"])
+async def test_what_dies_under_the_program_is_not_its_fault(grader: Grader, part: str):
+    """A part of the platform is killed at the first effect; the attempt is repeated."""
+    killed = []
 
-    def lend_and_note():
-        return Noted(lend(), brokers)
-
-    async def kill_once(lab: Lab) -> None:
-        await lab.start("app")
+    async def killed_once(lab: Lab) -> None:
+        """Something of ours dies. Exposes graders that blame the program."""
+        app = await lab.start("app")
         sent = await lab.send("payments", payments(lab.rng, 6))
         await lab.until(effects_of(sent, at_least=1))
-        if len(brokers) == 1:
-            await brokers[0].kill()
+        if not killed:
+            killed.append(part)
+            grader.kill(part, app)
         await lab.settle()
 
-    kill_once.__doc__ = "The broker dies. Exposes graders that blame the program."
-    grader.pool.lend = lend_and_note
-    try:
-        report = await grader(GOOD, kill_once)
-    finally:
-        grader.pool.lend = lend
+    report = await grader(GOOD, killed_once)
     assert report.verdict == "PASS", report.data["headline"]
     assert report.data["scenarios"][0]["attempts"] == 2
-    assert len(brokers) == 2
-
-
-class Noted:
-    """A lent broker that is written down."""
-
-    def __init__(self, lent, brokers) -> None:
-        self.lent, self.brokers = lent, brokers
-
-    async def __aenter__(self):
-        self.brokers.append(await self.lent.__aenter__())
-        return self.brokers[-1]
-
-    async def __aexit__(self, *exc):
-        return await self.lent.__aexit__(*exc)
 
 
 async def test_a_grading_that_is_called_off_leaves_nothing_running(grader: Grader):
