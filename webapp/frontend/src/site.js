@@ -1,5 +1,6 @@
 // What every page has: theme, copy buttons, dialogs, times in the reader's own zone.
 import { byId, copyText } from "./dom.js";
+import { remember } from "./storage.js";
 
 const FORMS = {
   full: { dateStyle: "medium", timeStyle: "short" },
@@ -30,7 +31,7 @@ function switchTheme() {
     ? root.dataset.theme === "dark"
     : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("theme", root.dataset.theme);
+  remember("offsetzero:theme", root.dataset.theme);
 }
 
 document.addEventListener("click", (event) => {

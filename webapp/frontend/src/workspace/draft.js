@@ -1,10 +1,11 @@
 // The text that the server has not confirmed, kept in this browser.
+import { forget, recall, remember } from "../storage.js";
 import { canonical } from "./project.js";
 
 export class Draft {
   constructor(attemptId) {
     this.key = `offsetzero:draft:${attemptId}`;
-    this.kept = quietly(() => JSON.parse(localStorage.getItem(this.key)));
+    this.kept = recall(this.key);
   }
 
   get empty() {
@@ -26,7 +27,7 @@ export class Draft {
 
   drop() {
     this.kept = null;
-    quietly(() => localStorage.removeItem(this.key));
+    forget(this.key);
   }
 
   /** What to do when the page opens on the server's files (a Map): "drop" (nothing is unsaved),
@@ -41,16 +42,7 @@ export class Draft {
   }
 
   #store() {
-    quietly(() => localStorage.setItem(this.key, JSON.stringify(this.kept)));
-  }
-}
-
-/** Storage may be full or forbidden: then the server's copy is the only one, and that is all. */
-function quietly(action) {
-  try {
-    return action();
-  } catch {
-    return null;
+    remember(this.key, this.kept);
   }
 }
 

@@ -1,4 +1,5 @@
 // The borders between panes: dragged or moved with arrow keys, remembered in this browser.
+import { recall, remember } from "../storage.js";
 
 const STEP = 24;
 const PANES = {
@@ -23,7 +24,7 @@ class Splitter {
     this.target = document.getElementById(splitter.getAttribute("aria-controls"));
     splitter.setAttribute("aria-valuemin", this.pane.least);
     splitter.setAttribute("aria-valuemax", this.pane.most);
-    const kept = Number(localStorage.getItem(this.#key()));
+    const kept = recall(this.#key());
     if (kept) this.#set(kept);
     else splitter.setAttribute("aria-valuenow", Math.round(this.#size()));
     splitter.addEventListener("pointerdown", (event) => this.#drag(event));
@@ -44,7 +45,7 @@ class Splitter {
     const fitting = Math.round(Math.min(Math.max(size, this.pane.least), this.pane.most, room));
     this.workspace.style.setProperty(`--pane-${this.name}`, `${fitting}px`);
     this.splitter.setAttribute("aria-valuenow", fitting);
-    localStorage.setItem(this.#key(), fitting);
+    remember(this.#key(), fitting);
   }
 
   #drag(event) {
