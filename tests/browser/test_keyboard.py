@@ -88,3 +88,13 @@ def test_arrow_keys_move_between_tabs(page):
     assert focused(page) == "tab-results"
     expect(page.locator("#panel-results")).to_be_visible()
     expect(page.locator("#panel-statement")).to_be_hidden()
+
+
+def test_a_chosen_theme_is_kept_and_shown_from_the_first_moment(page):
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Switch between light and dark").press("Enter")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
