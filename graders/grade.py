@@ -47,6 +47,8 @@ SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
 APP = Path("/app")
 RUN_FILE = "run.json"
+READYING = "Fresh topics, a group and a database are being made."
+AGAIN = "The scenario is played once more: the last time said too little."
 HOPELESS = "Not played: the program got stuck in every other scenario that was."
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -186,8 +188,13 @@ class Grading:
         event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}
         self.on_event(event | ({"verdict": verdict} if verdict else {}))
 
+    def _say(self, scenario: Scenario, text: str) -> None:
+        """Tell people what they are waiting for, before there is a history to tell it in."""
+        self.on_event({"type": "story", "scenario": scenario.name, "text": text})
+
     async def _attempt(self, scenario: Scenario, before: Sequence[Attempt]) -> Attempt:
         """Play a scenario once more, save its history, and judge it."""
+        self._say(scenario, AGAIN if before else READYING)
         history = Recorder()
         patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
         try:
