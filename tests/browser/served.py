@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SOLUTIONS = ROOT / "challenges" / "idempotent_consumer" / "solutions"
 START_S = 280.0  # the first start on a machine downloads and builds
 JUDGED_MS = 400_000  # usually 10 s, or 40 s for a Submit
+UNTIL_WE_DIE = ("setpriv", "--pdeathsig", "TERM")
 # Debian's Chromium calls home at every start unless told not to.
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -61,7 +62,7 @@ def served(state: Path) -> Iterator[Platform]:
     """Start the platform on a free port with a state folder of its own; stop it afterwards."""
     port = free_port()
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("offsetzero"), "serve", "--port", str(port)],
+        [*UNTIL_WE_DIE, Path(sys.executable).with_name("offsetzero"), "serve", "--port", str(port)],
         cwd=ROOT,
         env={**os.environ, "OFFSETZERO_STATE": str(state)},
         stderr=subprocess.PIPE,
