@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MOST_RESTARTS = 5
 RESTART_AFTER_S = 0.3
-HOPELESS = {"output": "it printed more than it may"}
+PRINTED_TOO_MUCH = "it printed more than it may"
+FILLED_DATABASE = "it wrote more into its database than it may"
 FREEZE_ATTEMPTS = 40
 FREEZE_AGAIN_S = 0.01
 LAST_LINES = 5
@@ -143,7 +144,7 @@ class Instance:
             exit = await self._see_end()
             if self._must_end():
                 return
-            hopeless = HOPELESS.get(exit.reason)
+            hopeless = self._hopeless(exit)
             if hopeless or not left:
                 why = hopeless or f"it ended {MOST_RESTARTS + 1} times, {ending(exit)}"
                 self.abandoned = True
@@ -154,6 +155,12 @@ class Instance:
             if self._must_end():
                 return
             await self._launch("restarted")
+
+    def _hopeless(self, exit: Exit) -> str:
+        """Why starting it again would not help; empty when it may."""
+        if self._lab.database.full.is_set():
+            return FILLED_DATABASE
+        return PRINTED_TOO_MUCH if exit.reason == "output" else ""
 
     async def _see_end(self) -> Exit:
         """Wait until the program has ended and nothing is left of it."""

@@ -73,6 +73,11 @@ USELESS = {
     "prints for ever": "while True: print('x' * 1000)",
     "never connects": "import time\nwhile True: time.sleep(1)",
     "ignores its topic": GOOD.replace('os.environ["PAYMENTS_TOPIC"]', '"orders"'),
+    "fills its database": GOOD.replace(
+        "consumer = Consumer(",
+        "db.execute('create table big as select g, repeat(md5(g::text), 30) from"
+        " generate_series(1, 400000) g')\nconsumer = Consumer(",
+    ),
     "talks to a wrong host": GOOD.replace(
         'os.environ["KAFKA_BOOTSTRAP_SERVERS"]', '"kafka.example:9092"'
     ),

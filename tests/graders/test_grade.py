@@ -128,6 +128,7 @@ async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):
     [
         ("exits at once", "no configuration found"),
         ("prints for ever", "it printed more than it may"),
+        ("fills its database", "it wrote more into its database than it may"),
         ("never connects", "never opened a connection to the broker"),
         ("talks to a wrong host", "never opened a connection to the broker"),
     ],
