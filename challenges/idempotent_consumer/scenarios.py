@@ -244,14 +244,15 @@ async def concurrent_balance(lab: Lab) -> None:
 
 
 async def database_error(lab: Lab) -> None:
-    """The database refuses one booking and one commit, once each, as it does when transactions
-    collide. Exposes programs that log the error and go on to the next payment."""
+    """The database refuses one booking three times in a row, and one commit, as it does when
+    transactions collide. Exposes programs that log the error and go on to the next payment, at once
+    or after a few attempts."""
     sent = await lab.send("payments", payments(lab.rng, 16))
-    victims = lab.rng.sample(sent, 2)
-    at_insert = await lab.sink.fail("ledger", "40001", row={"event_id": victims[0].id})
-    at_commit = await lab.sink.fail("ledger", "40001", row={"event_id": victims[1].id}, at="commit")
+    first, second = lab.rng.sample(sent, 2)
+    insert = await lab.sink.fail("ledger", "40001", row={"event_id": first.id}, times=3)
+    commit = await lab.sink.fail("ledger", "40001", row={"event_id": second.id}, at="commit")
     await lab.start("app")
-    await lab.until(applied(at_insert) & applied(at_commit), why="both errors to be met")
+    await lab.until(applied(insert, 3) & applied(commit), within=15, why="all errors to be met")
     await lab.settle()
     await lab.aftershock()
 
