@@ -40,6 +40,12 @@ COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 OnEvent = Callable[[dict[str, Any]], None]
 
 
+def tell(history: Recorder, on_event: OnEvent, scenario: Scenario, text: str) -> None:
+    """Add a sentence to a scenario's story, and pass it on to those who watch."""
+    history.append("story", text=text)
+    on_event({"type": "story", "scenario": scenario.name, "text": text})
+
+
 @dataclass(frozen=True)
 class Program:
     """How the program under test is started in a box."""
@@ -165,8 +171,7 @@ class Lab:
 
     def tell(self, text: str) -> None:
         """Add a sentence to the story that people see live and in the report."""
-        self.history.append("story", text=text)
-        self.on_event({"type": "story", "scenario": self.scenario.name, "text": text})
+        tell(self.history, self.on_event, self.scenario, text)
 
     def output(self, instance: str, stream: str, text: str) -> None:
         """Pass on a line that an instance printed."""

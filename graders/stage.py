@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from graders.history import Recorder
 from graders.kafka import Kafka
-from graders.lab import Lab, OnEvent, Program
+from graders.lab import Lab, OnEvent, Program, tell
 from graders.sink import open_sink
 from graders.spec import Challenge, Scenario
 from graders.trouble import PlatformFault
@@ -51,6 +51,7 @@ async def open_lab(
         topics=inputs,
         needs=sorted(scenario.needs),
     )
+    tell(history, on_event, scenario, "Topics, a group and a database are made.")
     await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
