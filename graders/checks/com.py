@@ -13,8 +13,9 @@ was not durable at that moment (none by the database's clock, with 20 ms to spar
 is beyond doubt and contract: the grader was holding this very effect at that moment, so it cannot
 have been durable, whatever the clocks say; or the window did its harm: the instance ended or was
 frozen after the commit, and the effect never came (EFF-1). When the effect came later and nobody
-held it, it is a WARN. When it never came though nothing broke after the commit, the program
-swallowed the event; that is EFF-1 alone.
+held it, it is a WARN. A commit beyond the end that the log ever had is always a FAIL. When it
+never came though nothing broke after the commit, the program swallowed the event; that is EFF-1
+alone.
 
 **COM-2 off-by-one.** After all instances stopped cleanly, each partition that has records is
 committed exactly at its last record, although that record has its effect, and after the start of
@@ -70,9 +71,36 @@ FENCED = frozenset(
 
 def commit_ahead(run: Run) -> Iterator[Finding]:
     """COM-1."""
+    yield from beyond_the_end(run)
     for commit, place, overtaken_by in passed_unfinished(run):
         if overtaken_by is None:
             yield from ahead(run, "COM-1", commit, place, None)
+
+
+def beyond_the_end(run: Run) -> Iterator[Finding]:
+    """Commits of offsets that the log never reached, the first of each lane."""
+    for lane, commits in run.commits.items() if run.log_is_known else ():
+        end = max((r.offset for r in run.records.get(lane, ())), default=-1) + 1
+        wrong = [c for c in commits if c.api == "OffsetCommit" and c.offset > end]
+        if wrong:
+            yield beyond(run, wrong[0], end)
+
+
+def beyond(run: Run, commit: Commit, end: int) -> Finding:
+    """COM-1 about an offset that does not exist."""
+    lane = lane_name((commit.topic, commit.partition))
+    return Finding(
+        "COM-1",
+        Verdict.FAIL,
+        claim=f"{commit.instance} committed {lane} at {commit.offset}, where there is no record.",
+        first=FactRef(commit.n, f"{commit.instance} committed {lane} at {commit.offset}."),
+        second=FactRef(len(run.history), f"Even at the end of the run {lane} ended at {end}."),
+        both="A commit says that everything before it is dealt with; this had not been sent yet.",
+        why="A position beyond the end is out of range: where the consumer goes on is then up to "
+        "auto.offset.reset, and records may be skipped or all of them read again.",
+        rows=(commit.n,),
+        places=(Place(commit.topic, commit.partition, commit.offset),),
+    )
 
 
 def non_contiguous(run: Run) -> Iterator[Finding]:

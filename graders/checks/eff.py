@@ -8,10 +8,11 @@ readers can see count, and they are read from the log itself after the run, neve
 the grader believes it sent. The run is *quiet* when the group's position lies past every record,
 the group is stable, every armed fault is over, and nothing has moved for a while.
 
-**EFF-1 lost-effect.** The run is quiet, an event is in the log, its effect is not there.
-May wrongly accuse a program that is merely late or stuck: so it speaks only when the run is quiet;
-otherwise it says INCONCLUSIVE (stuck), and LIV-1 says what is stuck. Events for which no effect is
-expected are left out.
+**EFF-1 lost-effect.** An event is in the log, the run was quiet after it was sent, and its effect
+never came. May wrongly accuse a program that is merely late or stuck: so it speaks only about
+events from before a time when the run was quiet, even if it got stuck later; about others it says
+INCONCLUSIVE (stuck), and LIV-1 says what is stuck. Events for which no effect is expected are
+left out.
 
 **EFF-2 duplicate-effect.** One event has two rows in one effect table. Two records with the same id
 are one event. Counts at once, quiet or not: what happened cannot be taken back. Rolled back rows
@@ -69,10 +70,15 @@ def lost_effect(run: Run) -> Iterator[Finding]:
     """EFF-1."""
     mistaken = {id for id, _ in over_deduplicated(run)}
     missing = [(table, id) for table, id in run.missing if id not in mistaken]
-    if missing and not run.quiet:
-        yield stuck("EFF-1", [id for _, id in missing])
-    elif missing:
-        yield from (lost(run, table, id) for table, id in missing)
+    waiting = [id for _, id in missing if not was_at_rest(run, id)]
+    yield from (lost(run, table, id) for table, id in missing if id not in waiting)
+    if waiting:
+        yield stuck("EFF-1", waiting)
+
+
+def was_at_rest(run: Run, id: str) -> bool:
+    """Whether the run was quiet at some time after an event was sent; it may get stuck later."""
+    return run.rest is not None and run.first_sent[id].n < run.rest.n
 
 
 def stuck(check: str, ids: list[str]) -> Finding:
@@ -93,7 +99,7 @@ def lost(run: Run, table: str, id: str) -> Finding:
     place = run.places[id][0]
     commit = run.commit_past(place)
     fetch = run.fetch_of(place)
-    assert run.settled is not None
+    assert run.rest is not None
     if commit:
         first = FactRef(
             commit.n,
@@ -109,12 +115,12 @@ def lost(run: Run, table: str, id: str) -> Finding:
         claim=f"Event {id} ({place}) was lost: it has no row in {table}.",
         first=first,
         second=FactRef(
-            run.settled.n,
+            run.rest.n,
             f"Everything was committed and at rest, and {table} held no row for {id}.{handed}",
         ),
         both="A commit says that everything before it has its effect; here it does not.",
         why=WHY_LOST if fetch else WHY_SKIPPED,
-        rows=tuple(x.n for x in (run.first_sent[id], fetch, commit, run.settled) if x),
+        rows=tuple(x.n for x in (run.first_sent[id], fetch, commit, run.rest) if x),
         places=(place,),
         ids=(id,),
     )
@@ -231,7 +237,7 @@ def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Findi
 def over_dedup(run: Run) -> Iterator[Finding]:
     """EFF-4."""
     for id, twin in over_deduplicated(run):
-        yield swallowed(run, id, twin) if run.quiet else stuck("EFF-4", [id])
+        yield swallowed(run, id, twin) if was_at_rest(run, id) else stuck("EFF-4", [id])
 
 
 def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
@@ -276,19 +282,19 @@ def swallowed(run: Run, id: str, twin: Effect) -> Finding:
     place = run.places[id][0]
     sent, other = run.first_sent[id], run.first_sent[twin.id]
     alike = "with equal content" if look(sent) == look(other) else f"with the same key {sent.key}"
-    assert run.settled is not None
+    assert run.rest is not None
     return Finding(
         "EFF-4",
         Verdict.FAIL,
         claim=f"Event {id} ({place}) was swallowed: it was taken for {twin.id}.",
         first=FactRef(sent.n, f"{id} and {twin.id} are two events {alike}."),
         second=FactRef(
-            run.settled.n, f"Everything was at rest, and only {twin.id} had an effect (#{twin.n})."
+            run.rest.n, f"Everything was at rest, and only {twin.id} had an effect (#{twin.n})."
         ),
         both="Two events with two ids must have two effects, however alike they look.",
         why="A customer may well pay the same amount twice. Only the event's id tells a repeat "
         "from a second event; a hash of the content, or the key, does not.",
-        rows=(other.n, sent.n, twin.n, run.settled.n),
+        rows=(other.n, sent.n, twin.n, run.rest.n),
         places=(place,),
         ids=(id, twin.id),
     )

@@ -118,9 +118,16 @@ class Run:
         return self.history.last(Settled)
 
     @cached_property
+    def rest(self) -> Settled | None:
+        """The last time the run was known to be quiet: everything sent until then lay before the
+        group's position; None when it never was."""
+        quiet = [settled for settled in self.history.of(Settled) if settled.quiet]
+        return quiet[-1] if quiet and self.log_is_known else None
+
+    @cached_property
     def quiet(self) -> bool:
         """Whether everything sent was dealt with at the end, as far as waiting can tell."""
-        return self.settled is not None and self.settled.quiet and self.log_is_known
+        return self.rest is not None and self.rest is self.settled
 
     @cached_property
     def aborted(self) -> Aborted | None:

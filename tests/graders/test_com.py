@@ -51,6 +51,14 @@ def test_a_commit_past_an_effect_that_the_grader_holds_fails_though_nothing_was_
     assert verdicts(other) == {"COM-1": WARN}
 
 
+def test_a_commit_beyond_the_end_of_the_log_is_com_1():
+    tale = steady()
+    tale.commit("app", 2, 1_000_000)
+    history = tale.end()
+    assert verdicts(history) == {"COM-1": FAIL}
+    assert "where there is no record" in findings(history, "COM-1")[0].claim
+
+
 def test_a_hold_that_is_over_proves_nothing():
     tale = Tale()
     tale.send("pay-1", 0)

@@ -46,6 +46,20 @@ def test_a_waiting_event_is_not_called_lost():
     assert found == {"EFF-1": INCONCLUSIVE, "EFF-6": INCONCLUSIVE, "LIV-1": FAIL}
 
 
+def test_an_event_that_was_lost_before_the_program_got_stuck_is_lost():
+    tale = steady()
+    tale.send("pay-lost", 2, account="acc-9", amount=99)
+    tale.commit("app", 2, 1)
+    tale.settle(missing=1)
+    tale.send("pay-late", 2, account="acc-8", amount=1)
+    history = tale.end(quiet=False, unmet=["payments-2: 1 record(s) not committed"])
+    found = findings(history, "EFF-1")
+    assert [(f.verdict, f.ids) for f in found] == [
+        (FAIL, ("pay-lost",)),
+        (INCONCLUSIVE, ("pay-late",)),
+    ]
+
+
 def test_an_event_that_needs_no_effect_cannot_be_lost():
     tale = steady()
     tale.send("ignored", 2, account="acc-9", amount=0, expect={})
