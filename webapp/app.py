@@ -7,11 +7,12 @@ from flask_wtf import CSRFProtect
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import db, errors, guide, presentation, security, sessions
+from webapp import db, errors, presentation, security, sessions
 from webapp.accounts.views import blueprint as accounts
 from webapp.catalogue.views import blueprint as challenges
 from webapp.catalogue.views import health, home
 from webapp.config import Config
+from webapp.guide.blueprints import BLUEPRINTS as GUIDE
 from webapp.interviews.views import blueprint as interviews
 from webapp.invites.views import blueprint as invites
 from webapp.live.hub import Hub
@@ -21,7 +22,7 @@ from webapp.workspace.views import blueprint as workspace
 
 BLUEPRINTS = (
     *(home, health, accounts, challenges, invites, workspace, runs, live, interviews),
-    *guide.BLUEPRINTS,
+    *GUIDE,
 )
 MAX_REQUEST_BYTES = 4_000_000  # the files of a project at most, as JSON with its escapes
 GRADERS_TEMPLATES = Path(__file__).parent.parent / "graders" / "report" / "templates"

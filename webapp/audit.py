@@ -30,6 +30,9 @@ class Tag(StrEnum):
     RUN_REQUESTED = "candidate:run:requested"
     RUN_CANCELLED = "candidate:run:cancelled"
     RUN_REGRADED = "interviewer:run:regraded"
+    ASSESSMENT_CREATED = "interviewer:guide-assessment:created"
+    MILESTONE_KEPT = "interviewer:guide-milestone:kept"
+    COMPANY_CHANGED = "interviewer:guide-company:changed"
     VERDICT_RECORDED = "worker:run:verdict-recorded"
     RUN_GIVEN_UP = "worker:run:given-up"
 

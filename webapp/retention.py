@@ -1,4 +1,4 @@
-"""What candidates are told about their data is done here: it is removed after RETENTION_DAYS.
+"""What people are told about their data is done here: it is removed after RETENTION_DAYS.
 
 The rows of an attempt go with it (foreign keys cascade), the histories of its runs when a worker
 next compares its folder with the database. The audit log stays; it holds ids, no names or texts.
@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from webapp.db import utc_now
+from webapp.guide.team.models import Assessment
 from webapp.invites.models import Invite
 from webapp.runs.models import Run
 from webapp.workspace.models import Attempt
@@ -20,9 +21,11 @@ RETENTION_DAYS = 365
 
 
 def erase_old(db: Session) -> None:
-    """Remove the attempts that began too long ago, and invites that expired as long ago."""
+    """Remove the attempts and team assessments that began too long ago, and invites that expired
+    as long ago."""
     limit = utc_now() - timedelta(days=RETENTION_DAYS)
     db.execute(delete(Attempt).where(Attempt.started_at < limit))
+    db.execute(delete(Assessment).where(Assessment.created_at < limit))
     db.execute(delete(Invite).where(Invite.attempt_id.is_(None), Invite.expires_at < limit))
 
 

@@ -7,6 +7,12 @@ candidate B and the interviewer get: a status code, or LOGIN for being sent to l
 import pytest
 from flask import Flask
 
+from decision_guide import Answers, evaluate
+from webapp.guide import decision_models, links
+from webapp.guide.companies import services as companies
+from webapp.guide.milestones import services as milestones
+from webapp.guide.team import services as teams
+
 LOGIN = "login"
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 MATRIX = {
@@ -37,6 +43,23 @@ MATRIX = {
     "guide_results.open_answers": ("POST", {}, 400, 400, 400, 400),
     "guide_results.compare": ("GET", None, 200, 200, 200, 200),
     "guide_results.download": ("POST", {}, 200, 200, 200, 200),
+    "guide_team.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_team.facilitate": ("GET", None, 200, 200, 200, 200),
+    "guide_team.add_rater": ("POST", {}, 302, 302, 302, 302),
+    "guide_team.remove_rater": ("POST", {}, 302, 302, 302, 302),
+    "guide_team.settle": ("POST", {}, 302, 302, 302, 302),
+    "guide_team.rate": ("GET", None, 200, 200, 200, 200),
+    "guide_team.keep_ratings": ("POST", {}, 303, 303, 303, 303),
+    "guide_milestones.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_milestones.keep": ("POST", {}, LOGIN, LOGIN, LOGIN, 400),
+    "guide_milestones.show": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_milestones.document": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_companies.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_companies.edit": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_companies.weigh": ("POST", {}, LOGIN, LOGIN, LOGIN, 302),
+    "guide_companies.add_knockout": ("POST", {}, LOGIN, LOGIN, LOGIN, 200),
+    "guide_companies.remove_knockout": ("POST", {}, LOGIN, LOGIN, LOGIN, 302),
+    "guide_companies.overlay_file": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "interviews.resume": ("POST", None, LOGIN, LOGIN, LOGIN, 200),
 }
 
@@ -53,6 +76,7 @@ def test_no_get_changes_anything(shared_app):
     """Addresses for GET take nothing else, but for the forms that post to their own address."""
     forms = {"accounts.login", "invites.landing", "interviews.new_invite"}
     forms |= {"guide.questions", "guide_results.show", "guide_results.compare"}
+    forms |= {"guide_team.index", "guide_companies.index"}
     both = {
         rule.endpoint
         for rule in routes(shared_app)
@@ -62,7 +86,7 @@ def test_no_get_changes_anything(shared_app):
 
 
 @pytest.fixture
-def address(app, world, judged, link):
+def address(app, world, judged, link, guide_things):
     """A function that builds the address of an endpoint for A's things."""
     copy = kept_copy(world)
     values = {
@@ -71,7 +95,7 @@ def address(app, world, judged, link):
         "copy_id": copy,
         "run_id": judged,
         "name": "idempotent_consumer",
-        "kind": "answers",
+        **guide_things,
     }
 
     def build(endpoint: str) -> str:
@@ -80,6 +104,28 @@ def address(app, world, judged, link):
             return app.url_for(endpoint, **{name: values[name] for name in rule.arguments})
 
     return build
+
+
+@pytest.fixture
+def guide_things(app, session, interviewer) -> dict[str, str | int]:
+    """What stands in the addresses of the decision guide."""
+    company = companies.create(session, interviewer, "acme", "Acme Ltd")
+    assessment = teams.create(session, interviewer, "Shop", ["Ada", "Bob"], company.id)
+    result = evaluate(decision_models.base(), Answers(), draws=10)
+    milestone = milestones.keep(session, interviewer, "May", result, None)
+    session.commit()
+    rater = assessment.raters[0]
+    with app.app_context():
+        return {
+            "kind": "answers",
+            "team_token": links.token(links.FACILITATOR, assessment.id),
+            "rater_token": links.token(links.RATER, rater.id),
+            "rater_id": rater.id,
+            "milestone_id": milestone.id,
+            "company_id": company.id,
+            "decision": "reads",
+            "knockout_id": "OWN1",
+        }
 
 
 def kept_copy(world) -> str:

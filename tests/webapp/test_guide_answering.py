@@ -8,6 +8,7 @@ import pytest
 from werkzeug.datastructures import MultiDict
 
 from decision_guide import Answers, Given, GuideError, evaluate, parse_answers
+from webapp import frontend_build
 from webapp.guide import decision_models
 from webapp.guide.answering import passes, sheet
 from webapp.guide.answering.strip import strip
@@ -231,3 +232,15 @@ def test_pages_may_be_shown_again_by_the_browsers_back(client):
 
 def test_home_leads_to_the_guide(client):
     assert 'href="/guide"' in client.get("/").text
+
+
+def test_the_pages_own_script_is_small():
+    """60 KB at most, with everything it imports."""
+    frontend_build.build(print)
+    wanted, seen = ["guide.js"], set()
+    while wanted:
+        name = wanted.pop()
+        seen.add(name)
+        text = (frontend_build.DIST / name).read_text()
+        wanted += set(re.findall(r'(?:from|import)\s*"\./([^"]+)"', text)) - seen
+    assert sum((frontend_build.DIST / name).stat().st_size for name in seen) <= 60_000

@@ -25,13 +25,19 @@ class Pass:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one page shows. One question a page: it is the `number`-th of `total` that are asked;
-    all on one: every question of the pass, and `number` is None."""
+    """What one page shows: one question, or every question of the pass. `asked` are the ids of
+    those in the pass that are asked, given the answers."""
 
     way: Pass
     shown: tuple[Question, ...]
-    number: int | None
-    total: int
+    asked: tuple[str, ...]
+
+    @property
+    def number(self) -> int | None:
+        """The place of the one question among those asked, from 1; None when it has none."""
+        id = self.shown[0].id
+        alone = self.way.layout == ONE and id in self.asked
+        return self.asked.index(id) + 1 if alone else None
 
 
 def chosen(form: Mapping[str, str]) -> Pass:
@@ -44,7 +50,7 @@ def turn(model: Model, answers: Answers, form: Mapping[str, str]) -> Turn | None
     """What to show after a request: `go` is NEXT or BACK from the question `at`, or the id of a
     question; without it the pass begins at its first open question. None: nothing is left."""
     way, go = chosen(form), form.get("go", "")
-    if go not in ("", NEXT, BACK) and go not in [q.id for q in way.order(model)]:
+    if go in [q.id for q in model.questions] and go not in [q.id for q in way.order(model)]:
         way = replace(way, which=FULL)
     if way.layout == ALL:
         return at(model, answers, way, "")
@@ -54,27 +60,25 @@ def turn(model: Model, answers: Answers, form: Mapping[str, str]) -> Turn | None
 
 def at(model: Model, answers: Answers, way: Pass, id: str) -> Turn:
     """The page that shows a question, or all of them."""
-    asked = _asked(model, answers, way)
-    if way.layout == ALL:
-        return Turn(way, way.order(model), None, len(asked))
-    question = model.questions[model.question(id)]
-    ids = [q.id for q in asked]
-    return Turn(way, (question,), ids.index(id) + 1 if id in ids else None, len(asked))
+    shown = way.order(model) if way.layout == ALL else (model.questions[model.question(id)],)
+    return Turn(way, shown, _asked(model, answers, way))
 
 
-def _asked(model: Model, answers: Answers, way: Pass) -> list[Question]:
+def _asked(model: Model, answers: Answers, way: Pass) -> tuple[str, ...]:
     wanted = {q.id for q in way.order(model)}
     pairs = zip(model.questions, is_asked(model, answers), strict=True)
-    return [q for q, is_asked_ in pairs if is_asked_ and q.id in wanted]
+    return tuple(q.id for q, asked in pairs if asked and q.id in wanted)
 
 
 def _following(model: Model, answers: Answers, way: Pass, go: str, here: str) -> str | None:
     """The question to show next, among those asked; `here` itself need not be asked."""
-    asked = [q.id for q in _asked(model, answers, way)]
+    asked = _asked(model, answers, way)
     order = [q.id for q in way.order(model)]
     place = order.index(here) if here in order else -1
     if go == NEXT:
         return next((id for id in order[place + 1 :] if id in asked), None)
     if go == BACK:
         return next((id for id in reversed(order[: max(place, 0)]) if id in asked), asked[0])
-    return go or next((id for id in asked if id not in answers.given), asked[0])
+    if go in [q.id for q in model.questions]:
+        return go
+    return next((id for id in asked if id not in answers.given), asked[0])

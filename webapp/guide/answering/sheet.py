@@ -48,9 +48,11 @@ class Sheet:
         return self.refused.get(question.id) or written(question, given)
 
 
-def read(model: Model, form: MultiDict[str, str]) -> Sheet:
-    """What a form says. Raises GuideError when its hidden field was tampered with."""
-    answers = from_text(model, form.get("answers") or '{"answers": {}}')
+def read(model: Model, form: MultiDict[str, str], before: Answers | None = None) -> Sheet:
+    """What a form says, with the answers from `before` where its hidden field is not used.
+
+    Raises GuideError when the form was tampered with."""
+    answers = before or from_text(model, form.get("answers") or '{"answers": {}}')
     if "title" in form:
         answers = replace(answers, title=one_line(form["title"])[:LONGEST_TITLE])
     sheet = Sheet(answers)

@@ -37,6 +37,7 @@ def questions_page(scoring: Scoring, filled: sheet.Sheet, turn: passes.Turn | No
         sheet=filled,
         turn=turn,
         strip=strip(model, filled.answers),
+        permalink=encode(model, filled.answers),
         answers_text=sheet.to_text(model, filled.answers),
     )
 

@@ -43,6 +43,7 @@ def result_page(scoring: Scoring, filled: sheet.Sheet):
         result=result,
         words=words.Words(model),
         charts=charts,
+        consulted=request.form.get("consulted", ""),
         opened=words.least_sure(result),
         sources=words.cited(result),
         permalink=encode(model, answers),

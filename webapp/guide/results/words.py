@@ -58,6 +58,10 @@ class Words:
         labels = {o.id: o.label for o in self.decisions[decision].options}
         return "no option" if id is None else labels[id]
 
+    def target(self, name: str) -> str:
+        """What a knock-out rules out, by its name in the model (DECISION.OPTION)."""
+        return self.option(*name.split(".", 1))
+
     def criterion(self, decision: str, id: str) -> str:
         return {c.id: c.title for c in self.decisions[decision].criteria}[id]
 

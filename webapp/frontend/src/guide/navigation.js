@@ -1,14 +1,12 @@
-// Forms are sent as they would be without a script, but the answer takes the page's place without
-// a reload, and the browser's Back and Reload ask for the same page again.
+// The forms on the way to a result are sent as they would be without a script, but the answer takes
+// the page's place without a reload, and the browser's Back and Reload ask for the same page again.
 import { toast } from "../dom.js";
 import { arrive, show } from "./page.js";
 
 export function listenToForms() {
   document.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
-    const files = form.enctype === "multipart/form-data";
-    if (form.method !== "post" || files || submitter?.hasAttribute("data-download")) return;
-    if (!form.closest("main")) return;
+    if (!form.hasAttribute("data-in-place") || submitter?.hasAttribute("data-leaves")) return;
     event.preventDefault();
     const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action");
     go(url, [...new FormData(form, submitter)]);
