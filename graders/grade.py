@@ -45,10 +45,9 @@ from sandbox.runtimes import get_runtime
 SIDE_BY_SIDE = 2
 SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
+ANSWER_S = 10.0
 APP = Path("/app")
 RUN_FILE = "run.json"
-READYING = "Fresh topics, a group and a database are being made."
-AGAIN = "The scenario is played once more: the last time said too little."
 HOPELESS = "Not played: the program got stuck in every other scenario that was."
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -151,6 +150,7 @@ class Grading:
             "challenge": self.challenge.name,
             "seed": self.seed,
             "scenarios": [scenario.name for scenario in self.chosen],
+            "attempts": {name: len(each) for name, each in self.attempts.items()},
             "skips": self.skips,
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
             "versions": {"kafka": self.version, "offsetzero": metadata.version("offsetzero")},
@@ -188,13 +188,8 @@ class Grading:
         event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}
         self.on_event(event | ({"verdict": verdict} if verdict else {}))
 
-    def _say(self, scenario: Scenario, text: str) -> None:
-        """Tell people what they are waiting for, before there is a history to tell it in."""
-        self.on_event({"type": "story", "scenario": scenario.name, "text": text})
-
     async def _attempt(self, scenario: Scenario, before: Sequence[Attempt]) -> Attempt:
         """Play a scenario once more, save its history, and judge it."""
-        self._say(scenario, AGAIN if before else READYING)
         history = Recorder()
         patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
         try:
@@ -233,9 +228,9 @@ class Grading:
                 self.program_cpu_s += sum(i.cpu_seconds for i in lab.instances.values())
 
     async def _lend(self) -> tuple[Broker, Kafka]:
-        """The submission's broker; another one when it has died."""
+        """The submission's broker; another one when it no longer answers."""
         async with self._lending:
-            if self._broker is None or not self._broker.alive:
+            if self._broker is None or not await self._broker.answers(within=ANSWER_S):
                 began = time.monotonic()
                 self._broker = await self.stack.enter_async_context(self.pool.lend())
                 self._kafka = Kafka(self._broker.bootstrap)
@@ -309,9 +304,9 @@ def recheck(history_dir: Path, challenge: Challenge) -> Report:
     checks = [use.id for use in challenge.checks]
     attempts = {
         name: [
-            judge(History.load(path), checks)
-            for path in sorted(history_dir.glob(f"{name}.*.jsonl"))
+            judge(History.load(history_dir / f"{name}.{n}.jsonl"), checks)
+            for n in range(1, count + 1)
         ]
-        for name in run["scenarios"]
+        for name, count in run["attempts"].items()
     }
     return conclude_all(challenge, run, attempts)

@@ -6,7 +6,7 @@ cache of loaded classes. Both together bring the start from 2.6 s to well under 
 
 import asyncio
 import contextlib
-import random
+import secrets
 import shutil
 import socket
 import struct
@@ -290,14 +290,15 @@ def configure(scratch: Scratch, data: Path, grader: int, app: int, controller: i
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` free TCP ports of 127.0.0.1, below those the kernel gives to connections."""
-    ports: list[int] = []
+    """Return `count` different free TCP ports of 127.0.0.1, below those the kernel gives to
+    connections. Drawn by the system, so that processes with equal seeds do not draw alike."""
+    ports: set[int] = set()
     while len(ports) < count:
-        port = random.randrange(20000, 32000)  # noqa: S311 - any free port will do
+        port = 20000 + secrets.randbelow(12000)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-            ports.append(port)
-    return ports
+            ports.add(port)
+    return list(ports)
 
 
 async def asks_metadata(port: int) -> int:

@@ -101,6 +101,7 @@ def grader(pool: BrokerPool, cluster: Cluster, tmp_path: Path) -> Grader:
 async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader: Grader):
     report = await grader(GOOD, a_tale, crash_after_effect)
     assert (report.verdict, report.score) == ("PASS", 1.0), report.data
+    (grader.folder / "a_tale.2.jsonl").write_text("left by an earlier run in the same folder")
     again = recheck(grader.folder, challenge(a_tale, crash_after_effect))
     assert again.data == report.data
     states = [
@@ -141,7 +142,6 @@ async def test_a_useless_program_is_given_up_with_its_reason(grader: Grader, kin
     assert report.score == 0
     (card,) = [c["evidence"] for c in report.data["checks"] if c["id"] == "LIV-1"]
     assert told in card["second"]["text"]
-    assert "Not played" in report.data["not_exercised"][-1]["text"]
 
 
 async def test_a_program_that_reads_nothing_is_tried_twice_and_told_so(grader: Grader):

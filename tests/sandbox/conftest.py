@@ -37,3 +37,13 @@ def open_folder(state: Path) -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_state(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A state that nothing else of this session leaves anything in, for tests of what is left."""
+    folder = Path(tempfile.mkdtemp(dir=state))
+    folder.chmod(0o755)
+    monkeypatch.setenv("OFFSETZERO_STATE", str(folder))
+    yield
+    shutil.rmtree(folder, ignore_errors=True)

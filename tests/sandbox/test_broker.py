@@ -1,5 +1,6 @@
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from sandbox.home import home
 from sandbox.process import Identity, SandboxError, service_user, sweep
 from tests.sandbox.waiting import freeze, until
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_state")]
 
 
 @pytest.fixture
@@ -143,6 +144,12 @@ async def test_a_frozen_broker_is_alive_but_does_not_answer(running: Broker):
     assert not await running.answers(within=0.3)
     os.kill(running.pid, signal.SIGCONT)
     assert await running.answers(within=10)
+
+
+def test_ports_are_never_drawn_twice(monkeypatch):
+    draws = [5, 5, 5, 6, 7]
+    monkeypatch.setattr(secrets, "randbelow", lambda bound: draws.pop(0))
+    assert sorted(broker.free_ports(3)) == [20005, 20006, 20007]
 
 
 async def test_a_port_taken_meanwhile_is_left_for_another(monkeypatch):

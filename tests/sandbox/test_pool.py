@@ -13,7 +13,7 @@ from sandbox.pool import BrokerPool
 from sandbox.process import SandboxError
 from tests.sandbox.waiting import freeze, until
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_state")]
 
 
 @pytest.fixture
