@@ -117,12 +117,14 @@ async def verify(
     repeat: int = 1,
     only: Collection[str] = (),
     seed: int = 1,
+    quick: bool = False,
     history: Path,
     on_trial: Callable[[Trial], None],
 ) -> Matrix:
     """Grade the solutions of a challenge `repeat` times each, with seeds from `seed` on.
 
-    `only` names the solutions to grade, all when empty. Histories are written below `history`.
+    `only` names the solutions to grade, all when empty. `quick` plays a rejected one in the
+    scenario alone that must expose it. Histories are written below `history`.
     Raises KeyError for a challenge or solution that does not exist.
     """
     challenge = load(name)
@@ -140,6 +142,7 @@ async def verify(
                     challenge,
                     solution.submission,
                     seed=turn,
+                    scenarios=[solution.mistake.scenario] if quick and solution.mistake else None,
                     pool=pool,
                     databases=databases,
                     history_dir=folder,

@@ -79,7 +79,14 @@ async def grade_here(
 
 
 async def verify_here(
-    name: str, *, repeat: int, only: Sequence[str], seed: int, history: Path, say: Say
+    name: str,
+    *,
+    repeat: int,
+    only: Sequence[str],
+    seed: int,
+    quick: bool,
+    history: Path,
+    say: Say,
 ) -> Matrix:
     """The kill matrix of a challenge; raises KeyError for a solution that does not exist."""
     await prepare(say)
@@ -89,7 +96,13 @@ async def verify_here(
         say(f"{trial.solution}, seed {trial.seed}: {verdict} ({trial.seconds:.1f} s)")
 
     return await verify(
-        name, repeat=repeat, only=only, seed=seed, history=history, on_trial=on_trial
+        name,
+        repeat=repeat,
+        only=only,
+        seed=seed,
+        quick=quick,
+        history=history,
+        on_trial=on_trial,
     )
 
 

@@ -115,9 +115,10 @@ def deliver(report, json_file: Path | None, html_file: Path | None) -> None:
 @click.option("--repeat", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--only", multiple=True, help="Only this solution; repeatable.")
 @click.option("--seed", default=1, show_default=True, help="The first one; each repeat adds one.")
+@click.option("--quick", is_flag=True, help="Rejected ones: only the scenario that exposes them.")
 @click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON.")
 @click.option("--history", type=FOLDER, help="Keep the histories here.")
-def verify(challenge, repeat, only, seed, json_file, history):
+def verify(challenge, repeat, only, seed, quick, json_file, history):
     """Print the kill matrix: CHALLENGE's known solutions against its checks."""
     from challenges import verify as kill_matrix
     from webapp import terminal
@@ -126,7 +127,13 @@ def verify(challenge, repeat, only, seed, json_file, history):
         terminal.challenge_named(challenge)
         matrix = asyncio.run(
             terminal.verify_here(
-                challenge, repeat=repeat, only=only, seed=seed, history=folder, say=say
+                challenge,
+                repeat=repeat,
+                only=only,
+                seed=seed,
+                quick=quick,
+                history=folder,
+                say=say,
             )
         )
     if json_file:

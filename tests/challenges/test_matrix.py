@@ -1,0 +1,46 @@
+"""The kill matrix, played for real: each rejected solution in the scenario that exposes it, and
+three accepted ones, built very differently, in all. `make verify` plays everything."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from challenges.catalogue import load
+from challenges.verify import Matrix, solutions, verify
+from sandbox.postgres import Cluster
+from sandbox.setup import prepare
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
+
+CHALLENGE = "idempotent_consumer"
+ACCEPTED = ("transaction_per_event", "aiokafka_batches", "worker_pool")
+REJECTED = tuple(s.name for s in solutions(load(CHALLENGE)) if s.mistake)
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Matrix]:
+    folder = Path(tempfile.mkdtemp(prefix="oz-test-"))
+    folder.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "OFFSETZERO_STATE", str(folder))
+        yield asyncio.run(played(folder / "histories"))
+        asyncio.run(Cluster.programs().stop())
+    shutil.rmtree(folder)
+
+
+async def played(history: Path) -> Matrix:
+    await prepare(print)
+    return await verify(
+        CHALLENGE, only=(*ACCEPTED, *REJECTED), quick=True, history=history, on_trial=print
+    )
+
+
+@pytest.mark.parametrize("name", [*ACCEPTED, *REJECTED])
+def test_a_known_solution_gets_its_known_verdict(matrix: Matrix, name: str) -> None:
+    (trial,) = [trial for trial in matrix.trials if trial.solution == name]
+    assert not trial.deviations, f"{trial.verdicts} in {trial.seconds} s"
