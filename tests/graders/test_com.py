@@ -51,6 +51,31 @@ def test_a_commit_past_an_effect_that_the_grader_holds_fails_though_nothing_was_
     assert verdicts(other) == {"COM-1": WARN}
 
 
+@pytest.mark.parametrize(
+    ("whats", "action", "verdict"),
+    [
+        (["applied"], "hold", FAIL),
+        (["armed"], "hold", WARN),
+        (["applied", "released"], "hold", WARN),
+        (["applied", "dropped"], "hold", WARN),
+        (["applied"], "fail 40001", WARN),
+    ],
+)
+def test_only_a_hold_that_holds_makes_it_certain(whats, action: str, verdict: Verdict):
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    for what in whats:
+        tale.fault(what, action=action, target="write to ledger", id="s1", event_id="pay-1")
+    tale.commit("app", 0, 1)
+    if whats == ["armed"]:
+        tale.fault("cancelled", target="write to ledger", id="s1", event_id="pay-1")
+    for _ in range(5):
+        tale.append("story", text="time goes by")
+    tale.effect("app", "pay-1")
+    assert verdicts(tale.end()) == {"COM-1": verdict}
+
+
 def test_a_commit_beyond_the_end_of_the_log_is_com_1():
     tale = steady()
     tale.commit("app", 2, 1_000_000)
