@@ -125,7 +125,7 @@ def test_after_the_reveal_everybody_sees_what_differs(client, link, both):
         page = " ".join(html.unescape(client.get(path).text).split())
         assert "They differ on 2 questions; 1 of these decides something." in page
         assert "<strong>It decides:</strong>" in page and "How many independent consumers" in page
-        assert '<tr class="heat__said"><th scope="row">six or more</th>' in page
+        assert '<tr class="heat__said"> <th scope="row">six or more</th>' in page
         assert "1 difference that changes nothing" in page
     assert "/settle" in client.get(link()).text
     assert "/settle" not in client.get(link("Ada")).text

@@ -1,5 +1,6 @@
 // What every page has: theme, copy buttons, dialogs, times in the reader's own zone.
 import { byId, copyText } from "./dom.js";
+import { reachWhenWide } from "./wide.js";
 import { remember } from "./storage.js";
 
 const FORMS = {
@@ -53,14 +54,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !typing && list && !list.open) list.showModal();
 });
 
-// What is too wide scrolls by itself; then the keyboard must reach it.
-const wide = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
-  }
-});
-for (const node of document.querySelectorAll(".prose :is(pre, table)")) wide.observe(node);
+reachWhenWide(document.querySelectorAll(".prose :is(pre, table)"));
 
 // Opening a link to a folded part unfolds it, so that "#check-EFF-2" shows the proof.
 function unfoldTarget() {

@@ -50,7 +50,7 @@ def editor(company: Company, form: forms.KnockoutForm, refused: dict | None = No
         model=decision_models.base(),
         words=Words(decision_models.base()),
         form=form,
-        faults=services.faults(company),
+        problems=services.faults(company),
         points_of=services.points_of,
         refused=refused or {},
     )

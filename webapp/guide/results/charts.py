@@ -67,9 +67,9 @@ def waterfall(found: DecisionResult, versus: Versus) -> list[Step]:
     return [*steps, _score(winner.label, winner.score, scale)]
 
 
-def weight_ranges(ranges: Iterable[WeightRange]) -> list[tuple[WeightRange, float, float, float]]:
-    """Each range that does keep the winner, with its left edge, its width, and today's place."""
-    return [(r, *UNIT.span(r.low, r.high), UNIT.at(r.weight)) for r in ranges if r.low <= r.high]
+def holding(ranges: Iterable[WeightRange]) -> list[WeightRange]:
+    """Those ranges of weights in which the recommendation does stay first."""
+    return [r for r in ranges if r.low <= r.high]
 
 
 def _score(label: str, score: float, scale: Scale) -> Step:

@@ -7,6 +7,7 @@ from functools import cached_property
 from decision_guide import NOT_SURE, Given, Model, Result
 from decision_guide.model import Decision, Question, Source
 from decision_guide.result import DecisionResult
+from decision_guide.team import Spread
 
 PATTERNS = {
     "events": "Events",
@@ -76,6 +77,11 @@ class Words:
         if given.number is not None:
             return f"{given.number:g} {question.unit}"
         return question.answers[given.level].label
+
+    @staticmethod
+    def who(spread: Spread, answer: str | None) -> list[str]:
+        """Those who gave an answer; None stands for no answer at all."""
+        return [name for name, said in spread.answers.items() if said == answer]
 
     def cite(self, ids: Iterable[str]) -> str:
         """Who said it, and when."""

@@ -11,6 +11,7 @@ from webapp.guide.companies import services as companies
 from webapp.guide.results import words
 from webapp.guide.team import forms, services
 from webapp.guide.team.models import Assessment, Rater
+from webapp.retention import RETENTION_DAYS
 
 blueprint = Blueprint("guide_team", __name__, url_prefix="/guide")
 SUBMIT = "submit"
@@ -142,7 +143,13 @@ def keep_ratings(rater_token: str):
 def raters_page(rater: Rater, model: Model, filled: sheet.Sheet):
     """The questions, for a rater to answer alone."""
     turn = raters_turn(model, filled)
-    return render_template("guide/team/rate.html", rater=rater, sheet=filled, turn=turn)
+    return render_template(
+        "guide/team/rate.html",
+        rater=rater,
+        sheet=filled,
+        turn=turn,
+        retention_days=RETENTION_DAYS,
+    )
 
 
 def raters_turn(model: Model, filled: sheet.Sheet) -> passes.Turn:

@@ -16,11 +16,12 @@ export function listenToAnswers() {
     const question = target.closest("[data-question]");
     if (question) agree(question, target);
     clearTimeout(timer);
-    timer = setTimeout(() => form.isConnected && follow(form), target.type === "radio" ? 0 : TYPING_MS);
+    const wait = target.type === "radio" ? 0 : TYPING_MS;
+    timer = setTimeout(() => form.isConnected && follow(form), wait);
   });
 }
 
-/** A number chooses the range it falls in; another choice clears it; a reason chooses its answer. */
+/** A number chooses its range; another choice clears it; a reason chooses its answer. */
 export function agree(question, changed) {
   const choices = [...question.querySelectorAll("[type=radio]")];
   const number = question.querySelector("[data-starts]");

@@ -14,9 +14,10 @@ export function offerDraft(main) {
   const form = main.querySelector("#resume");
   const draft = JSON.parse(localStorage.getItem(KEY));
   if (!form || !draft?.answered) return;
-  const when = new Date(draft.at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
-  byId("resume-what").textContent =
-    `${draft.answered} ${draft.answered === 1 ? "answer" : "answers"}, kept in this browser on ${when}.`;
+  const style = { dateStyle: "medium", timeStyle: "short" };
+  const when = new Date(draft.at).toLocaleString("en-GB", style);
+  const many = draft.answered === 1 ? "1 answer" : `${draft.answered} answers`;
+  byId("resume-what").textContent = `${many}, kept in this browser on ${when}.`;
   for (const [name, value] of draft.fields)
     form.append(element("input", { type: "hidden", name, value }));
   byId("resume-forget").addEventListener("click", () => {

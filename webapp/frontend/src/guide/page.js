@@ -1,5 +1,6 @@
 // The page that is shown: what to do when it has come, and its part of the address.
 import { byId } from "../dom.js";
+import { reachWhenWide } from "../wide.js";
 
 const tasks = [];
 
@@ -10,6 +11,7 @@ export function arrive() {
   const main = byId("main");
   for (const node of main.querySelectorAll("[data-script-only]")) node.hidden = false;
   for (const node of main.querySelectorAll("[data-without-script]")) node.hidden = true;
+  reachWhenWide(main.querySelectorAll(".table-scroll"));
   const told = main.querySelector("[data-permalink]");
   if (told) setPermalink(told.dataset.permalink, told.dataset.url);
   for (const task of tasks) task(main);
