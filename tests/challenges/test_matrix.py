@@ -1,5 +1,6 @@
-"""The kill matrix, played for real: each rejected solution in the scenario that exposes it, and
-three accepted ones, built very differently, in all. `make verify` plays everything."""
+"""The kill matrix, played for real: three accepted solutions, built very differently, in all
+scenarios, and each rejected one in the scenario that exposes it. Left to `make verify` are those
+that take a minute: no progress is proven by waiting, and a bounded memory by 1200 bookings."""
 
 import asyncio
 import os
@@ -19,7 +20,11 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 
 CHALLENGE = "idempotent_consumer"
 ACCEPTED = ("transaction_per_event", "aiokafka_batches", "worker_pool")
-REJECTED = tuple(s.name for s in solutions(load(CHALLENGE)) if s.mistake)
+REJECTED = tuple(
+    s.name
+    for s in solutions(load(CHALLENGE))
+    if s.mistake and s.mistake.check != "LIV-1" and s.mistake.scenario != "late_duplicates"
+)
 
 
 @pytest.fixture(scope="module")
