@@ -141,7 +141,7 @@ def _problems_of_envelope(model: Model, document: dict[str, Any]) -> Iterable[Pr
         yield Problem("$.format", f"must be {json.dumps(FORMAT)}")
     if not isinstance(document.get("title", ""), str):
         yield Problem("$.title", "must be text")
-    if str(document.get("model", model.id)).partition("@")[0] != model.id:
+    if _family(str(document.get("model", model.id))) != _family(model.id):
         yield Problem("$.model", f"these answers are for another model; this one is {model.id!r}")
     if "answers" not in document:
         yield Problem("$.answers", "is missing: an object from question id to answer")
@@ -153,6 +153,12 @@ def _problems_of_envelope(model: Model, document: dict[str, Any]) -> Iterable[Pr
             yield Problem(f"$.measures.{name}", f"is unknown. Allowed: {', '.join(MEASURES)}")
         elif not _is_number(value) or value <= 0:
             yield Problem(f"$.measures.{name}", "must be a number above 0")
+
+
+def _family(model: str) -> str:
+    """The id of the model that asks the questions: a company's overlay ("eda-fit+acme@1.0.0") asks
+    the same ones."""
+    return model.partition("@")[0].partition("+")[0]
 
 
 def _given(model: Model, id: str, value: Any) -> Given:

@@ -81,3 +81,11 @@ def test_the_criterion_to_lift_first_has_100_points(model):
     points = swing(model, "workflow", steps=90)
     with pytest.raises(GuideError, match="100 points"):
         overlay(model, acme(weights={"workflow": {"swing": points}}))
+
+
+def test_files_go_between_the_model_and_its_overlays(model):
+    ours = overlay(model, acme(knockouts=[KNOCKOUT]))
+    for written, read in ((model, ours), (ours, model)):
+        document = parse_answers(written, FACTS).to_json(written)
+        assert document["model"].startswith(written.id)
+        assert parse_answers(read, document).given == parse_answers(written, document).given
