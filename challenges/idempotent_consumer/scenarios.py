@@ -81,10 +81,11 @@ async def late_duplicates(lab: Lab) -> None:
     """The same payments come again when 1200 others are booked, or as many as 50 s allow. Exposes a
     memory of processed ids that is bounded, as a cache of the last 1000 is."""
     events = payments(lab.rng, 10)
-    await lab.send("payments", events, partition=0)
-    others = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 400), p)]
+    sent = await lab.send("payments", events, partition=0)
     await lab.start("app")
-    await lab.reached(effects_of(others), within=50)
+    await lab.until(effects_of(sent), why="the first payments to be booked")
+    others = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 400), p)]
+    await lab.reached(effects_of(others), within=30)
     await lab.send("payments", events[:5], partition=0)
     await lab.send("payments", events[5:], partition=1)
     await lab.settle()
