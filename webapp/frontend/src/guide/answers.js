@@ -15,6 +15,7 @@ export function listenToAnswers() {
     if (!form) return;
     const question = target.closest("[data-question]");
     if (question) agree(question, target);
+    note(form);
     clearTimeout(timer);
     const wait = target.type === "radio" ? 0 : TYPING_MS;
     timer = setTimeout(() => form.isConnected && follow(form), wait);
@@ -47,25 +48,26 @@ export function keepArrived(main) {
   if (form && answered) keep([...new FormData(form)], answered);
 }
 
-/** Back and Reload shall show this page with what is on it now. */
-function remember(form, entries) {
+/** Keeps the answers at once: Back and Reload shall show this page with what is on it now. */
+function note(form) {
+  const entries = [...new FormData(form)];
+  keep(entries, Number(byId("strip").dataset.answered) || 1);
   const here = entries.filter(([name]) => name === "at").map(([, id]) => ["go", id]);
   history.replaceState({ url: form.getAttribute("action"), entries: [...entries, ...here] }, "");
 }
 
-/** Keeps the answers, asks how the decisions lean now, and shows it. A later call ends this one. */
+/** Asks how the decisions lean now, and shows it. A later call ends this one. */
 async function follow(form) {
   asking?.abort();
   asking = new AbortController();
   const entries = [...new FormData(form)];
   const strip = byId("strip");
-  keep(entries, Number(strip.dataset.answered) || 1);
-  remember(form, entries);
   try {
     const options = { method: "POST", body: withToken(entries), signal: asking.signal };
     const response = await fetch(form.dataset.live, options);
     if (!response.ok) return;
     const found = await response.json();
+    if (!form.isConnected) return;
     setPermalink(found.permalink);
     update(strip, found.strip);
     keep(entries, found.strip.answered);
