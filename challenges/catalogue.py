@@ -15,10 +15,12 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 
 from graders.checks import CHECKS
 from graders.spec import (
+    ROLES,
     SKILLS,
     Challenge,
     CheckUse,
     EffectTable,
+    EffectTopic,
     Scenario,
     StateTable,
     Submission,
@@ -52,10 +54,10 @@ class Description:
     minutes: int
     languages: tuple[str, ...]
     topics: tuple[Any, ...]
-    effects: tuple[Any, ...]
-    states: tuple[Any, ...]
     checks: Mapping[str, Any]
     scenarios: tuple[Any, ...]
+    effects: tuple[Any, ...] = ()
+    states: tuple[Any, ...] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -97,21 +99,34 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         level=known(told.level, LEVELS, f"{file}: level"),
         minutes=told.minutes,
         languages=tuple(known(x, LANGUAGES, f"{file}: languages") for x in told.languages),
-        topics=build_each(TopicSpec, told.topics, f"{file}: topics"),
+        topics=tuple(topic(entry, file) for entry in told.topics),
         schema_sql=read(folder / "schema.sql"),
-        effects=build_each(EffectTable, told.effects, f"{file}: effects"),
+        effects=tuple(effect(entry, file) for entry in told.effects),
         states=build_each(StateTable, told.states, f"{file}: states"),
         checks=tuple(check_use(id, use, file) for id, use in told.checks.items()),
         scenarios=tuple(scenario(entry, module, file) for entry in told.scenarios),
         expected=member(module, "expected"),
         fold=member(module, "fold"),
         sentinel=member(module, "sentinel"),
+        **({"identify": module.identify} if hasattr(module, "identify") else {}),
         limits=build(Limits, told.limits, f"{file}: limits") if told.limits else None,
         statement=read(folder / "statement.md"),
         rubric=rubric,
         questions=questions(rubric),
         starter={language: starter(folder / "starter" / language) for language in told.languages},
     )
+
+
+def topic(entry: Any, file: Path) -> TopicSpec:
+    found = build(TopicSpec, entry, f"{file}: topics")
+    known(found.role, ROLES, f"{file}: topics.{found.name}.role")
+    return found
+
+
+def effect(entry: Any, file: Path) -> EffectTable | EffectTopic:
+    if isinstance(entry, dict) and "topic" in entry:
+        return build(EffectTopic, entry, f"{file}: effects")
+    return build(EffectTable, entry, f"{file}: effects")
 
 
 def check_use(id: str, use: Mapping[str, Any], file: Path) -> CheckUse:

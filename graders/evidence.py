@@ -4,6 +4,7 @@ A claim in one sentence, two facts that cannot both be true, at most twelve rows
 matters, a command that replays it, and a picture of the same rows with one lane for each instance.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
@@ -90,7 +91,7 @@ def relevance(fact: Fact, finding: Finding) -> int:
             return 4 if what in ("applied", "dropped", "released") else 0
         case facts.Left(by="grader"):
             return 3
-        case facts.Sent(id=id) | facts.Effect(id=id):
+        case facts.Sent(id=id) | facts.Effect(id=id) | facts.Performed(subject=id):
             return 4 if id in finding.ids[:2] else 0
         case facts.Fetched():
             return 3 if any(hands_out(fact, place) for place in finding.places) else 0
@@ -163,7 +164,11 @@ def _(fact: facts.Phase) -> tuple[str, str]:
 
 @describe.register
 def _(fact: facts.Sent) -> tuple[str, str]:
-    again = {"duplicate": ", again", "sentinel": ", as a last event"}.get(fact.role, "")
+    again = {
+        "duplicate": ", again",
+        "sentinel": ", as a last event",
+        "answer": ", as an answer",
+    }.get(fact.role, "")
     return "grader", f"sent {fact.id} to {at(fact.topic, fact.partition, fact.offset)}{again}"
 
 
@@ -249,7 +254,23 @@ def _(fact: facts.Fault) -> tuple[str, str]:
 @describe.register
 def _(fact: facts.Effect) -> tuple[str, str]:
     values = ", ".join(str(value) for value in fact.content.values())
-    return fact.instance or "database", f"{fact.table} row {fact.row}: {fact.id} ({values})"
+    return fact.instance or ("database" if fact.partition is None else "log"), (
+        f"{fact.spot}: {fact.id} ({values})"
+    )
+
+
+@describe.register
+def _(fact: facts.Output) -> tuple[str, str]:
+    return fact.instance or "log", (
+        f"wrote {fact.topic}-{fact.partition}@{fact.offset}: {shorten(json.dumps(fact.value))}"
+    )
+
+
+@describe.register
+def _(fact: facts.Performed) -> tuple[str, str]:
+    how = "" if fact.outcome == "done" else f", {fact.outcome}"
+    values = ", ".join(str(value) for value in fact.content.values())
+    return fact.participant, f"{fact.action} {fact.subject} ({values}){how}"
 
 
 @describe.register
@@ -274,6 +295,11 @@ def _(fact: facts.Aborted) -> tuple[str, str]:
     return "grader", f"the scenario ends early: {fact.detail}"
 
 
+def shorten(text: str, most: int = 120) -> str:
+    """A text that fits into a row."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def at(topic: str, partition: int, offset: int | None) -> str:
     """A record's place as people write it."""
     return f"{short_topic(topic)}-{partition}@{'?' if offset is None else offset}"
@@ -283,6 +309,8 @@ SHAPES: dict[type[Fact], str] = {
     facts.Sent: "sent",
     facts.Fetched: "fetched",
     facts.Effect: "effect",
+    facts.Output: "effect",
+    facts.Performed: "effect",
     facts.Commit: "commit",
     facts.Assigned: "owns",
     facts.Joined: "owns",
@@ -294,7 +322,7 @@ SHAPES: dict[type[Fact], str] = {
 
 def mark_of(fact: Fact, row: Row) -> Mark:
     """A row as it is drawn: in the lane of its instance, or in the grader's."""
-    instance = getattr(fact, "instance", None)
+    instance = getattr(fact, "instance", getattr(fact, "participant", None))
     shape = fact.what if isinstance(fact, facts.Process) else SHAPES.get(type(fact), "note")
     return Mark(row.n, row.t, instance or "grader", shape, f"#{row.n} {row.text}", row.badge)
 

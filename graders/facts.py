@@ -7,6 +7,7 @@ itself. The order of `n` is causal where it matters: `Fetched` is recorded befor
 the records, `Commit` when the broker's answer is known, `Effect` after its transaction committed.
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -25,7 +26,9 @@ class Fact:
 @dataclass(frozen=True, kw_only=True)
 class ScenarioBegan(Fact):
     """The first fact: what is being played. `topics` maps a topic's name on the broker to its
-    number of partitions, for input topics; `needs` is the scenario's; `group` the program's."""
+    number of partitions, for topics the program reads, `outputs` for those it writes; `needs` is
+    the scenario's; `group` the program's. In the tables and topics of `repeats` one event may have
+    its effect several times."""
 
     challenge: str
     scenario: str
@@ -33,6 +36,8 @@ class ScenarioBegan(Fact):
     driver: str
     group: str
     topics: Mapping[str, int]
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    repeats: list[str] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,7 +59,9 @@ class Phase(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Sent(Fact):
     """The grader sent an event. `outcome` ok: it is in the log at `offset`; fail: it is not; info:
-    it may be. `expect` maps each effect table to the row this event must have there once."""
+    it may be. `expect` maps each table or topic in which this event must have an effect to its
+    content there. `raw`: the record's value is not `value` as JSON but `payload` (see `as_text`;
+    None is a tombstone)."""
 
     topic: str
     partition: int
@@ -65,6 +72,9 @@ class Sent(Fact):
     expect: Mapping[str, Mapping[str, Any]]
     outcome: str = "ok"
     role: str = "event"
+    raw: bool = False
+    payload: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,11 +209,15 @@ class Fault(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Effect(Fact):
-    """A row that the program inserted into an effect table, seen after its transaction committed.
+    """A row that the program inserted into an effect table, seen after its transaction committed;
+    or a record that it wrote to an effect topic, seen by a read_committed reader.
 
-    `n` follows the order of commits. `committed_t` is the database's own time of the commit on the
-    history's clock (seconds; same machine, same clock as `t`). `instance` is known by the
-    connection that wrote, not by what the program says.
+    `n` follows the order of commits, in a topic that of each partition. `committed_t` is the
+    database's own time of the commit on the history's clock (seconds; same machine, same clock as
+    `t`), or the time at which the broker acknowledged the record. `instance` is known by the
+    connection that wrote, not by what the program says. Of a record, `table` is its topic's name
+    in the challenge, `row` its offset, and `partition`, `key`, `headers` and `payload` (its value,
+    see `as_text`; None is a tombstone) are what the log holds.
     """
 
     table: str
@@ -213,6 +227,46 @@ class Effect(Fact):
     instance: str | None
     txid: str
     committed_t: float
+    partition: int | None = None
+    key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    payload: str | None = None
+
+    @property
+    def spot(self) -> str:
+        """Where it is: "ledger row 88" or "updates-1@41"."""
+        if self.partition is None:
+            return f"{self.table} row {self.row}"
+        return f"{self.table}-{self.partition}@{self.row}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Fact):
+    """A record that the program wrote to a topic whose records are no effects by themselves, such
+    as a command: `topic` is its name in the challenge, `value` its JSON, None when it is none."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    value: Any
+    instance: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performed(Fact):
+    """A participant that the grader plays did something: `action` in its own words ("charge",
+    "refund"), for the command `id` of the unit of work `subject` (a saga, an order). `outcome`
+    done, refused (definitely not done), repeated (done before, answered again) or ignored;
+    `content` holds what moved."""
+
+    participant: str
+    action: str
+    id: str
+    subject: str
+    outcome: str
+    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +312,20 @@ class Aborted(Fact):
     detail: str
 
 
+BASE64 = "base64:"
+
+
+def as_text(data: bytes | None) -> str | None:
+    """Bytes as a history holds them: as text when they are UTF-8, else "base64:" and the rest."""
+    if data is None:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return BASE64 + base64.b64encode(data).decode()
+    return text if not text.startswith(BASE64) else BASE64 + base64.b64encode(data).decode()
+
+
 KINDS: dict[str, type[Fact]] = {
     "scenario": ScenarioBegan,
     "story": Story,
@@ -275,6 +343,8 @@ KINDS: dict[str, type[Fact]] = {
     "refused": Refused,
     "fault": Fault,
     "effect": Effect,
+    "output": Output,
+    "performed": Performed,
     "state": State,
     "settled": Settled,
     "stall": Stall,

@@ -80,8 +80,8 @@ class Instance:
         self._note("terminated")
         if self._box is not None:
             self._box.signal(signal.SIGTERM)
-        await asyncio.wait([self._life], timeout=grace * self._lab.patience)
-        if not self._life.done():
+        await self._lab.history.wait_for(lambda _: self._box is None, grace * self._lab.patience)
+        if self._box is not None:
             self._ending = "killed"
         await self.kill()
 

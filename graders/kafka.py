@@ -8,8 +8,8 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
@@ -21,6 +21,9 @@ Lane = tuple[str, int]
 
 CREATE_TOPICS_VERSION = 5
 OFFSET_FETCH_VERSION = 7
+LIST_OFFSETS_VERSION = 5
+LATEST = -1
+READ_COMMITTED = 1
 TOPIC_EXISTS = 36
 BY_KEY = -1  # librdkafka's RD_KAFKA_PARTITION_UA
 SEND_TIMEOUT_S = 20.0
@@ -36,12 +39,21 @@ class Written:
     outcome: str
 
 
+@dataclass(frozen=True)
+class Outgoing:
+    """A record to write."""
+
+    key: str | None
+    value: bytes | None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+
+
 class Kafka:
     """The grader's connection to one broker."""
 
     def __init__(self, bootstrap: str) -> None:
         host, port = bootstrap.rsplit(":", 1)
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self._link = Link(kafka_codec(), (host, int(port)))
         self._producer: Producer | None = None
 
@@ -78,15 +90,35 @@ class Kafka:
             for part in topic["Partitions"]
         }
 
+    async def ends(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
+        """The offset after the last record of each lane that a read_committed reader may see."""
+        topics: dict[str, list[int]] = {}
+        for topic, partition in lanes:
+            topics.setdefault(topic, []).append(partition)
+        rows = [
+            {
+                "Name": name,
+                "Partitions": [{"PartitionIndex": p, "Timestamp": LATEST} for p in found],
+            }
+            for name, found in topics.items()
+        ]
+        body = {"ReplicaId": -1, "IsolationLevel": READ_COMMITTED, "Topics": rows}
+        answer = await self._link.call("ListOffsets", LIST_OFFSETS_VERSION, body)
+        return {
+            (topic["Name"], part["PartitionIndex"]): part["Offset"]
+            for topic in answer["Topics"]
+            for part in topic["Partitions"]
+        }
+
     async def send(
-        self, topic: str, records: Sequence[tuple[str, str]], partition: int | None
+        self, topic: str, records: Sequence[Outgoing], partition: int | None
     ) -> list[Written]:
-        """Write (key, value) records in order; returns when the broker has them all, or has not
+        """Write records in order; returns when the broker has them all, or has not
         answered for 20 s. Without a partition the key decides, as with Java's default."""
         return await asyncio.to_thread(self._send, topic, records, partition)
 
     def _send(
-        self, topic: str, records: Sequence[tuple[str, str]], partition: int | None
+        self, topic: str, records: Sequence[Outgoing], partition: int | None
     ) -> list[Written]:
         producer = self._producer or self._make_producer()
         answers: list[Written | None] = [None] * len(records)
@@ -98,9 +130,15 @@ class Kafka:
                 done.set()
 
         place = BY_KEY if partition is None else partition
-        for index, (key, value) in enumerate(records):
-            report = functools.partial(answered, index)
-            producer.produce(topic, value, key, partition=place, on_delivery=report)
+        for index, record in enumerate(records):
+            producer.produce(
+                topic,
+                record.value,
+                record.key,
+                partition=place,
+                headers=list(record.headers.items()),
+                on_delivery=functools.partial(answered, index),
+            )
         deadline = time.monotonic() + SEND_TIMEOUT_S
         while records and not done.is_set() and time.monotonic() < deadline:
             producer.poll(0.05)
@@ -109,7 +147,7 @@ class Kafka:
     def _make_producer(self) -> Producer:
         self._producer = Producer(
             {
-                "bootstrap.servers": self._bootstrap,
+                "bootstrap.servers": self.bootstrap,
                 "enable.idempotence": True,
                 "linger.ms": 0,
                 "partitioner": "murmur2_random",
@@ -124,23 +162,28 @@ class Kafka:
         return await asyncio.to_thread(self._drain, topics)
 
     def _drain(self, topics: Mapping[str, int]) -> list[Message]:
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._bootstrap,
-                "group.id": "grader",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 10,
-                "log_level": 0,
-            }
-        )
+        consumer = make_consumer(self.bootstrap)
         lanes = [TopicPartition(t, p, 0) for t, count in topics.items() for p in range(count)]
         try:
             consumer.assign(lanes)
             return read_to_end(consumer, len(lanes))
         finally:
             consumer.close()
+
+
+def make_consumer(bootstrap: str) -> Consumer:
+    """A read_committed consumer that says when it has come to the end of a lane."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "grader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
+    )
 
 
 def written(error: KafkaError | None, message: Message) -> Written:

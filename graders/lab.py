@@ -15,20 +15,21 @@ async def crash_after_effect_before_commit(lab: Lab) -> None:
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from graders.checks.eff import state_differences
 from graders.conditions import Condition
-from graders.facts import Record, Sent, Settled, State
+from graders.facts import Connection, Record, Sent, Settled, State, as_text
 from graders.history import Recorder
 from graders.instance import Instance
-from graders.kafka import Kafka
+from graders.kafka import Kafka, Outgoing
 from graders.settle import settle, until_at_work
 from graders.sink import Sink
 from graders.spec import Challenge, Event, Scenario
+from graders.tail import Reaction, Tail
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
 from sandbox.box import Limits
 from sandbox.gateway import FaultBuilder, Gateway
@@ -36,6 +37,7 @@ from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
 from sandbox.postgres import Database
 
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
+CONNECT_S = 10.0
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -76,12 +78,15 @@ class Lab:
     kafka: Kafka
     gateway: Gateway
     sink: Sink
+    tail: Tail
     database: Database
     tasks: asyncio.TaskGroup
     group: str
     topics: Mapping[str, str]
     on_event: OnEvent
     instances: dict[str, Instance] = field(default_factory=dict)
+    promises: set[asyncio.Task[None]] = field(default_factory=set)
+    started_at: float | None = None
 
     def __post_init__(self) -> None:
         drawn_from = f"{self.seed}|{self.scenario.name}"
@@ -92,6 +97,8 @@ class Lab:
         """Start an instance (or start it again under the same name). It is restarted, as an
         orchestrator would, when it exits by itself: at most 5 times, 0.3 s after the exit."""
         instance = self.instances.setdefault(name, Instance(self, name))
+        if self.started_at is None:
+            self.started_at = self.history.clock.now()
         self.tell(f"{name} is started.")
         await instance.start()
         return instance
@@ -107,7 +114,7 @@ class Lab:
     async def send_sentinels(self) -> None:
         """Send one ordinary event to each partition of each input topic."""
         for topic in self.challenge.topics:
-            for partition in range(topic.partitions if topic.input else 0):
+            for partition in range(topic.partitions if topic.role == "input" else 0):
                 event = self.challenge.sentinel(self.sentinel_rng)
                 await self._send(topic.name, [event], partition, set(), role="sentinel")
 
@@ -119,10 +126,13 @@ class Lab:
         known: set[str],
         role: str | None = None,
     ) -> list[Sent]:
-        records = [(event.key, json.dumps(event.value)) for event in events]
+        records = [Outgoing(event.key, event.payload, event.headers) for event in events]
         answers = await self.kafka.send(self.topic(topic), records, partition)
         sent = []
         for event, answer in zip(events, answers, strict=True):
+            expect = event.expect
+            if expect is None:
+                expect = self.challenge.expected(event.value)
             fact = self.history.append(
                 "sent",
                 topic=self.topic(topic),
@@ -131,9 +141,12 @@ class Lab:
                 key=event.key,
                 id=event.id,
                 value=dict(event.value),
-                expect={t: dict(row) for t, row in self.challenge.expected(event.value).items()},
+                expect={place: dict(row) for place, row in expect.items()},
                 outcome=answer.outcome,
                 role=role or ("duplicate" if event.id in known else "event"),
+                raw=event.raw is not None,
+                payload=as_text(event.raw.value) if event.raw else None,
+                headers={name: as_text(value) for name, value in event.headers.items()},
             )
             known.add(event.id)
             assert isinstance(fact, Sent)
@@ -141,6 +154,23 @@ class Lab:
         if any(fact.outcome != "ok" for fact in sent):
             raise PlatformFault(f"the broker did not take all events for {topic}")
         return sent
+
+    async def answer(self, topic: str, id: str, key: str, value: Mapping[str, Any]) -> Sent:
+        """Send an answer of a participant that the grader plays; it needs no effect."""
+        event = Event(id, key, value, expect={})
+        (sent,) = await self._send(topic, [event], None, set(), role="answer")
+        return sent
+
+    def promise(self, deed: Coroutine[Any, Any, None]) -> None:
+        """Let a participant do something later; the run is not quiet before it has been done."""
+        task = self.tasks.create_task(deed)
+        self.promises.add(task)
+        task.add_done_callback(self.promises.discard)
+
+    def react(self, topic: str, reaction: Reaction) -> None:
+        """Call `reaction` for each record that the program writes to a topic, in order: so the
+        grader plays the services that the program talks to."""
+        self.tail.reactions[topic] = reaction
 
     async def until(self, condition: Condition, within: float = 10.0, why: str = "") -> None:
         """Wait for a condition of `graders.conditions`. Raises NotExercised after `within` seconds
@@ -210,9 +240,17 @@ class Lab:
         await settle(self, waited_already=last is not None and not last.quiet)
 
     def is_gone(self) -> bool:
-        """Whether no instance is alive, and not by our doing alone."""
+        """Whether no instance is alive, and not by our doing alone; or none has opened a connection
+        to the broker within 10 s, which the statement allows for it."""
         instances = self.instances.values()
-        return any(i.abandoned for i in instances) and not any(i.alive for i in instances)
+        ended = any(i.abandoned for i in instances) and not any(i.alive for i in instances)
+        return ended or self._never_connected()
+
+    def _never_connected(self) -> bool:
+        waited = self.history.clock.now() - (self.started_at or self.history.clock.now())
+        return waited > CONNECT_S * self.patience and not any(
+            c.service == "kafka" for c in self.history.of(Connection)
+        )
 
     def environment(self, instance: str) -> dict[str, str]:
         """What an instance sees of the world."""
@@ -249,6 +287,7 @@ class Lab:
         topics' records, the final state."""
         await self.end_instances()
         await self.sink.record_rest()
+        await self.tail.catch_up()
         self.history.append("phase", name="drain")
         await self._record_topics()
         await self._record_state()
@@ -256,16 +295,21 @@ class Lab:
             raise PlatformFault(f"the gateway failed: {self.gateway.failure!r}")
 
     async def _record_topics(self) -> None:
-        """Record what a read_committed reader finds. A record is known by its whole value."""
-        ids = {json.dumps(sent.value): sent.id for sent in self.history.of(Sent)}
+        """Record what a read_committed reader finds. A record is known by its place, or by its
+        whole value when the broker never told where it is."""
+        sent = self.history.of(Sent)
+        by_place = {(s.topic, s.partition, s.offset): s.id for s in sent}
+        by_value = {json.dumps(s.value): s.id for s in sent if not s.raw}
         for message in await self.kafka.drain(self.history.began.topics):
+            place = (str(message.topic()), int(message.partition() or 0), message.offset())
+            value = (message.value() or b"").decode("utf-8", "replace")
             self.history.append(
                 "record",
                 topic=message.topic(),
                 partition=message.partition(),
                 offset=message.offset(),
                 key=(message.key() or b"").decode("utf-8", "replace"),
-                id=ids.get((message.value() or b"").decode("utf-8", "replace")),
+                id=by_place.get(place) or by_value.get(value),
             )
 
     async def _record_state(self) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graders.conditions import owners
-from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Process, Sent
+from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Output, Process, Sent
 from graders.history import History
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ STUCK_S = 7.0
 LOST_S = 3.0
 MOST_S = 60.0
 RETURN_S = 5.0
+BEGIN_S = 1.0
 LOOK_S = 0.25
 ASK_AFTER_S = 1.0
 BREATH_S = 0.03
@@ -94,7 +95,7 @@ class Course:
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
-        kinds = (Effect, Commit, Process, Joined, Assigned, Fetched, Left)
+        kinds = (Effect, Output, Commit, Process, Joined, Assigned, Fetched, Left)
         return sum(len(self.history.of(kind)) for kind in kinds)
 
 
@@ -130,6 +131,8 @@ async def until_at_work(lab: "Lab") -> None:
         return lab.is_gone() or (begun and all_have_returned(lab))
 
     await lab.history.wait_for(at_work, RETURN_S)
+    # Who was just given its partitions has yet to ask where they begin or end.
+    await lab.history.wait_for(lambda h: bool(h.of(Fetched)) or lab.is_gone(), BEGIN_S)
 
 
 async def settle(lab: "Lab", *, waited_already: bool = False) -> None:
@@ -172,7 +175,7 @@ class Watch:
         await self._look(now)
         patience = self.lab.patience
         resting = now - self.rested >= STABLE_S
-        if self.position.is_complete and resting:
+        if self.position.is_complete and resting and not self.lab.promises:
             waited = now - self.began
             self.quiet = all_have_returned(self.lab) or waited > RETURN_S * patience
             if self.quiet and (now - self.rested >= LOST_S * patience or await self.lab.adds_up()):
@@ -200,8 +203,10 @@ class Watch:
             self.position, self.moved = position, now
 
     async def _overlooked(self) -> bool:
-        """Ask the database itself once more before anybody is accused of a missing effect."""
+        """Ask database and broker themselves once more before anybody is accused of a missing
+        effect."""
         await self.lab.sink.record_rest()
+        await self.lab.tail.catch_up()
         return self.has_news(self.lab.history)
 
     def _committed(self) -> dict[Lane, int]:

@@ -327,7 +327,7 @@ async def open_sink(
             history,
             control,
             instance_of,
-            {effect.table: effect for effect in challenge.effects},
+            {effect.table: effect for effect in challenge.effect_tables},
             time.time() - history.now(),
         )
         async with asyncio.TaskGroup() as tasks:
@@ -350,7 +350,7 @@ async def connect(database: Database) -> psycopg.AsyncConnection[dict[str, Any]]
 async def install(control: psycopg.AsyncConnection[Any], challenge: Challenge) -> None:
     """Create the grader's schema and put its triggers on the challenge's tables."""
     await control.execute(resources.files("graders").joinpath("sink.sql").read_text("utf-8"))
-    effects = {effect.table for effect in challenge.effects}
+    effects = {effect.table for effect in challenge.effect_tables}
     for table in effects | {state.table for state in challenge.states}:
         await control.execute(triggers(table, is_effect=table in effects))
 

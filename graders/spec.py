@@ -4,14 +4,17 @@ A challenge is data (`challenge.toml`, `schema.sql`, texts) and a few pure funct
 an event must have, what the final state must be, what a sentinel looks like. Nothing here runs.
 """
 
+import json
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graders.facts import Sent
     from graders.lab import Lab
     from sandbox.box import Limits
 
@@ -31,12 +34,29 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Raw:
+    """The bytes of a record's value, when they are not JSON; None is a tombstone."""
+
+    value: bytes | None
+
+
+@dataclass(frozen=True)
 class Event:
-    """One event to send. `id` is its identity for the checks; `value` is sent as JSON."""
+    """One event to send. `id` is its identity for the checks; `value` is what it says, sent as JSON
+    unless `raw` gives other bytes. `expect` says which effects this one must have, when that is not
+    what the challenge's `expected` makes of its value."""
 
     id: str
     key: str
     value: Row
+    raw: Raw | None = None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    expect: Mapping[str, Row] | None = None
+
+    @property
+    def payload(self) -> bytes | None:
+        """The record's value as it is sent."""
+        return self.raw.value if self.raw else json.dumps(self.value).encode()
 
 
 @dataclass(frozen=True)
@@ -44,12 +64,27 @@ class TopicSpec:
     """A topic of the challenge; every scenario gets a fresh one under a name of its own.
 
     `name` is what scenarios say and what names the program's variable: "payments" gives
-    PAYMENTS_TOPIC. `input` topics are sent to by the grader and read by the program.
+    PAYMENTS_TOPIC. `role` says who writes and who reads: the grader sends events to an "input" and
+    answers to a "reply" topic, and the program reads both; the program writes to an "output" topic,
+    and to an "internal" one that it reads itself. The grader reads what the program writes.
     """
 
     name: str
     partitions: int = 3
-    input: bool = True
+    role: str = "input"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the program reads it."""
+        return self.role != "output"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the program writes to it."""
+        return self.role in ("output", "internal")
+
+
+ROLES = ("input", "reply", "output", "internal")
 
 
 @dataclass(frozen=True)
@@ -63,6 +98,46 @@ class EffectTable:
     table: str
     id: str
     content: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EffectTopic:
+    """A topic in which each record that the program writes is one effect.
+
+    `id` is the field of the record's JSON value with the event's id, or "" when the challenge's
+    `identify` finds the event; `content` the fields that carry the event's values. `repeats`:
+    delivery is at least once, so an event's record may come more than once.
+    """
+
+    topic: str
+    id: str = ""
+    content: tuple[str, ...] = ()
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class OutputRecord:
+    """A record that the program wrote, as a read_committed reader got it. `topic` is the name that
+    the challenge uses."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+    @cached_property
+    def json(self) -> Any:
+        """The value as JSON; None when it is none."""
+        try:
+            return json.loads(self.value or b"")
+        except ValueError:
+            return None
+
+    def field(self, name: str) -> Any:
+        """A field of the value; None when the value is no JSON object or has no such field."""
+        return self.json.get(name) if isinstance(self.json, dict) else None
 
 
 @dataclass(frozen=True)
@@ -110,6 +185,8 @@ class Challenge:
     `expected(value)` gives, for an event's value, the row that each effect table must get once:
     `{"ledger": {"account": "A-1", "amount": 120}}`; a table left out must get none.
     `fold(values)` gives the rows each state table must end with when every value counts once.
+    `identify(record, sent)` finds the id of the event that a record of an EffectTopic is about,
+    among the events sent, where no field of its value says so; None when there is none.
     `sentinel(rng)` makes an ordinary event; the graders send some at the end to see that everything
     before them was dealt with. `limits` None means the box's own defaults. `questions` are the
     rubric's follow-up questions by check id; `starter` the first files by language.
@@ -123,18 +200,29 @@ class Challenge:
     languages: tuple[str, ...]
     topics: tuple[TopicSpec, ...]
     schema_sql: str
-    effects: tuple[EffectTable, ...]
+    effects: tuple[EffectTable | EffectTopic, ...]
     states: tuple[StateTable, ...]
     checks: tuple[CheckUse, ...]
     scenarios: tuple[Scenario, ...]
     expected: Callable[[Row], Mapping[str, Row]]
     fold: Callable[[Sequence[Row]], Mapping[str, Sequence[Row]]]
     sentinel: Callable[[random.Random], Event]
+    identify: Callable[[OutputRecord, Sequence["Sent"]], str | None] = lambda record, sent: None
     limits: "Limits | None" = None
     statement: str = ""
     rubric: str = ""
     questions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     starter: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def effect_tables(self) -> list[EffectTable]:
+        """The effects that are rows of the program's database."""
+        return [effect for effect in self.effects if isinstance(effect, EffectTable)]
+
+    @property
+    def effect_topics(self) -> list[EffectTopic]:
+        """The effects that are records written by the program."""
+        return [effect for effect in self.effects if isinstance(effect, EffectTopic)]
 
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name; KeyError with the known names when there is none."""

@@ -11,6 +11,7 @@ from graders.kafka import Kafka
 from graders.lab import Lab, OnEvent, Program, tell
 from graders.sink import open_sink
 from graders.spec import Challenge, Scenario
+from graders.tail import Tail
 from graders.trouble import PlatformFault
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Policy
@@ -40,7 +41,8 @@ async def open_lab(
     suffix = secrets.token_hex(3)
     topics = {topic.name: f"{topic.name}.{suffix}" for topic in challenge.topics}
     group = f"{challenge.topics[0].name}-service-{suffix}"
-    inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.input}
+    inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_read}
+    outputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_written}
     history.append(
         "scenario",
         challenge=challenge.name,
@@ -49,6 +51,8 @@ async def open_lab(
         driver="process",
         group=group,
         topics=inputs,
+        outputs=outputs,
+        repeats=[effect.topic for effect in challenge.effect_topics if effect.repeats],
         needs=sorted(scenario.needs),
     )
     tell(history, on_event, scenario, "Topics, a group and a database are made.")
@@ -61,7 +65,7 @@ async def open_lab(
             record=history.note,
             policy=Policy(
                 read=frozenset(inputs),
-                write=frozenset(topics.values()) - frozenset(inputs),
+                write=frozenset(outputs),
                 groups=frozenset({group}),
             ),
         )
@@ -69,22 +73,25 @@ async def open_lab(
         sink = await stack.enter_async_context(
             open_sink(history, database, challenge, gateway.instance_of)
         )
-        tasks = await stack.enter_async_context(watch(history, broker))
+        tail = Tail(challenge, topics, kafka, history)
+        tasks = await stack.enter_async_context(watch(history, broker, tail))
         lab = Lab(
-            challenge, scenario, seed, patience, program, history, kafka, gateway, sink, database,
-            tasks, group, topics, on_event,
+            challenge, scenario, seed, patience, program, history, kafka, gateway, sink, tail,
+            database, tasks, group, topics, on_event,
         )  # fmt: skip
         stack.push_async_callback(lab.end_instances)
         yield lab
 
 
 @contextlib.asynccontextmanager
-async def watch(history: Recorder, broker: Broker) -> AsyncIterator[asyncio.TaskGroup]:
-    """A group for a lab's own tasks, in which two watch the ground: the broker, and the clock."""
+async def watch(history: Recorder, broker: Broker, tail: Tail) -> AsyncIterator[asyncio.TaskGroup]:
+    """A group for a lab's own tasks, in which three watch: the broker, the clock, and what the
+    program writes."""
     async with asyncio.TaskGroup() as tasks:
         watchers = [
             tasks.create_task(watch_broker(broker)),
             tasks.create_task(watch_clock(history)),
+            tasks.create_task(tail.run()),
         ]
         yield tasks
         for watcher in watchers:

@@ -27,9 +27,11 @@ its effect: the program committed the highest finished offset, not the end of th
 Reported instead of COM-1, with the same verdicts.
 
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
-assignment before it, was not its own, while another instance owned it. A rejected commit of an
-instance that was left behind is normal and proves only that Kafka fenced it; 50 of them in a row
-without joining again are a WARN.
+assignment before it, was not its own, while another instance owned it. Also any accepted commit,
+transactional or not, of an instance that joined the group at no time: it assigned itself its
+partitions, as nobody does who shares them. A commit just before joining or just after leaving is
+left alone. A rejected commit of an instance that was left behind is normal and proves only that
+Kafka fenced it; 50 of them in a row without joining again are a WARN.
 
 **COM-5 regression.** A commit lower than an earlier one by the same instance, without an
 assignment, a restart, a rewind (that lower offset fetched again) or a fault on its commits in
@@ -298,12 +300,43 @@ def one_too_low(run: Run, commit: Commit, effect: Effect, again: int) -> Finding
 
 def stale_commit(run: Run) -> Iterator[Finding]:
     """COM-4."""
+    yield from by_strangers(run)
     for lane, commits in run.commits.items():
         for commit in commits:
             if owner := foreign_owner(run, lane, commit):
                 yield stale(commit, owner)
                 break
     yield from rejected_in_a_row(run)
+
+
+def by_strangers(run: Run) -> Iterator[Finding]:
+    """The first accepted commit of each instance that was never a member of the group."""
+    seen = {joined.instance for joined in run.history.of(Joined)}
+    for commit in run.history.of(Commit):
+        if commit.outcome == "accepted" and commit.instance not in seen:
+            seen.add(commit.instance)
+            yield by_stranger(run, commit)
+
+
+def by_stranger(run: Run, commit: Commit) -> Finding:
+    """COM-4 about an instance that assigned itself its partitions."""
+    lane = lane_name((commit.topic, commit.partition))
+    return Finding(
+        "COM-4",
+        Verdict.FAIL,
+        claim=f"{commit.instance} committed {lane} for the group without being a member of it.",
+        first=FactRef(
+            commit.n, f"{commit.instance} committed {lane} at {commit.offset}, and it was accepted."
+        ),
+        second=FactRef(
+            len(run.history), f"Until the end {commit.instance} never joined the group."
+        ),
+        both="Only the owner of a partition may move its position, and the group decides who it is.",
+        why="A program that assigns itself its partitions shares them with nobody: two instances "
+        "read and commit the same records, and none takes over when one dies. Subscribe instead.",
+        rows=(commit.n,),
+        places=(Place(commit.topic, commit.partition, commit.offset),),
+    )
 
 
 def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:

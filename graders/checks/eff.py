@@ -14,7 +14,8 @@ events from before a time when the run was quiet, even if it got stuck later; ab
 INCONCLUSIVE (stuck), and LIV-1 says what is stuck. Events for which no effect is expected are
 left out.
 
-**EFF-2 duplicate-effect.** One event has two rows in one effect table. Two records with the same id
+**EFF-2 duplicate-effect.** One event has two rows in one effect table, or two records in an effect
+topic that promises to hold one. Two records with the same id
 are one event. Counts at once, quiet or not: what happened cannot be taken back. Rolled back rows
 are never seen, so retries after an aborted transaction are free.
 
@@ -129,7 +130,7 @@ def lost(run: Run, table: str, id: str) -> Finding:
 def duplicate_effect(run: Run) -> Iterator[Finding]:
     """EFF-2."""
     for (table, id), effects in run.effects.items():
-        if len(effects) > 1 and id in run.first_sent:
+        if len(effects) > 1 and id in run.first_sent and table not in run.history.began.repeats:
             yield duplicate(run, table, id, effects)
 
 
@@ -155,9 +156,7 @@ def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
 
 def wrote(effect: Effect) -> str:
     """An effect as a sentence."""
-    return (
-        f"{effect.instance or 'The program'} wrote {effect.table} row {effect.row} for {effect.id}."
-    )
+    return f"{effect.instance or 'The program'} wrote {effect.spot} for {effect.id}."
 
 
 def why_twice(run: Run, one: Effect, two: Effect) -> str:
@@ -222,7 +221,7 @@ def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Findi
     return Finding(
         "EFF-3",
         Verdict.FAIL,
-        claim=f"{effect.table} row {effect.row} stands for {what}.",
+        claim=f"{effect.spot} stands for {what}.",
         first=FactRef(effect.n, f"{wrote(effect)[:-1]}: {show(effect.content)}."),
         second=log,
         both="Every effect must be explained by a record of the topic, value by value.",

@@ -5,10 +5,11 @@ of records before it hands it on, and refuses what the challenge does not grant:
 configurations cannot be changed, records not deleted, other groups not touched.
 
 **GRD-1 forbidden-request.** The program asked for something that would change the evidence or the
-ground it stands on: deleting topics, records or groups, changing configurations or another group's
-offsets, writing to an input topic. Defensive or mistaken requests that a client library or a
-careful start-up may send (creating a topic that should exist, joining a group of another name)
-were refused too, and are a WARN: the refusal harmed nobody.
+ground it stands on: deleting topics, records or groups, changing configurations, joining another
+group or committing for it, writing to an input topic. A client library joins only the group that it
+is told to. Requests that a library or a careful start-up may send by itself (creating a topic,
+looking at another group) were refused too, and are a WARN: the refusal harmed nobody. Asking for
+the coordinator of a group that is never joined is not even refused: some clients do so at once.
 
 **GRD-4 unearned-effect.** An effect of an event is durable before any record of that event was
 handed to any instance. The order is causal: fetches are recorded before the records are handed on,
@@ -33,10 +34,12 @@ from graders.verdicts import Verdict
 
 DESTRUCTIVE = frozenset(
     {
+        "AddOffsetsToTxn",
         "AlterConfigs",
         "AlterPartitionReassignments",
         "AlterReplicaLogDirs",
         "AlterUserScramCredentials",
+        "ConsumerGroupHeartbeat",
         "CreateAcls",
         "CreatePartitions",
         "DeleteAcls",
@@ -45,6 +48,7 @@ DESTRUCTIVE = frozenset(
         "DeleteTopics",
         "ElectLeaders",
         "IncrementalAlterConfigs",
+        "JoinGroup",
         "OffsetCommit",
         "OffsetDelete",
         "Produce",
@@ -67,7 +71,8 @@ def forbidden(run: Run, refused: Refused) -> Finding:
     """GRD-1 about one kind of request."""
     bad = refused.api in DESTRUCTIVE
     why = (
-        "A consumer owns its group's offsets and nothing else of the cluster."
+        "A consumer owns its place in its group, that group's offsets, and nothing else of the "
+        "cluster."
         if bad
         else "The request was refused and changed nothing. Topics and groups are given to the "
         "program by its environment."
@@ -113,7 +118,7 @@ def unearned(run: Run, effect: Effect) -> Finding:
         "GRD-4",
         Verdict.FAIL,
         claim=f"The effect of {effect.id} was there before its record was read.",
-        first=FactRef(effect.n, f"{effect.table} row {effect.row} for {effect.id} was committed."),
+        first=FactRef(effect.n, f"{effect.spot} for {effect.id} was committed."),
         second=second,
         both="An effect cannot come before its cause.",
         why="Only records that were fetched through the consumer can have effects.",

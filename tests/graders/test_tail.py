@@ -1,0 +1,133 @@
+"""What a program writes to Kafka: effects in topics, commands, and the grader's answers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from graders.conditions import effects_of
+from graders.facts import Effect, Output, Sent
+from graders.grade import grade
+from graders.history import History
+from graders.lab import Lab
+from graders.spec import (
+    Challenge,
+    CheckUse,
+    EffectTopic,
+    Event,
+    OutputRecord,
+    Raw,
+    Row,
+    Submission,
+    TopicSpec,
+)
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+from tests.graders.challenge import challenge, payment, payments
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+CHECKED = ("EFF-1", "EFF-2", "EFF-3", "EFF-5", "LIV-1", "GRD-1", "GRD-4")
+
+# Asks for the price of every payment, and writes a receipt for each answer.
+PROGRAM = """
+import json, os
+from confluent_kafka import Consumer, Producer
+
+producer = Producer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]})
+consumer = Consumer({
+    "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    "group.id": os.environ["GROUP_ID"],
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+})
+consumer.subscribe([os.environ["PAYMENTS_TOPIC"], os.environ["ANSWERS_TOPIC"]])
+while True:
+    message = consumer.poll(0.1)
+    if message is None or message.error():
+        continue
+    if message.topic() == os.environ["PAYMENTS_TOPIC"]:
+        try:
+            event = json.loads(message.value())
+            producer.produce(os.environ["ASKS_TOPIC"], json.dumps(event), message.key())
+        except ValueError:
+            producer.produce(os.environ["BROKEN_TOPIC"], message.value(), message.key(),
+                             headers={"offset": str(message.offset())})
+    else:
+        answer = json.loads(message.value())
+        for _ in range(TIMES):
+            producer.produce(os.environ["RECEIPTS_TOPIC"], json.dumps(answer), message.key())
+    producer.flush()
+    consumer.commit(message, asynchronous=False)
+"""
+
+BROKEN = Event("broken", "acc-0", {}, Raw(b"\xff{"), {"by": b"\xfe"}, {"broken": {}})
+
+
+async def a_conversation(lab: Lab) -> None:
+    """Questions, answers and receipts. Exposes programs that do not answer."""
+
+    async def reply(record: OutputRecord) -> None:
+        ask = record.json
+        await lab.answer("answers", f"answer-{ask['id']}", ask["account"], {**ask, "price": 2})
+
+    lab.react("asks", reply)
+    await lab.start("app")
+    sent = await lab.send("payments", [*payments(lab.rng, 3), BROKEN])
+    await lab.until(effects_of(sent))
+    await lab.settle()
+
+
+def asks_and_answers() -> Challenge:
+    def expected(value: Row) -> dict[str, Row]:
+        return {"receipts": {"account": value["account"], "amount": value["amount"]}}
+
+    def identify(record: OutputRecord, sent: list[Sent]) -> str | None:
+        return next(
+            (s.id for s in sent if str(s.offset).encode() == record.headers["offset"]), None
+        )
+
+    return replace(
+        challenge(a_conversation),
+        topics=(
+            TopicSpec("payments", 1),
+            TopicSpec("answers", 1, "reply"),
+            TopicSpec("asks", 1, "output"),
+            TopicSpec("receipts", 2, "output"),
+            TopicSpec("broken", 1, "output"),
+        ),
+        effects=(
+            EffectTopic("receipts", "id", ("account", "amount")),
+            EffectTopic("broken", repeats=True),
+        ),
+        states=(),
+        checks=tuple(CheckUse(id, 1, "Kafka internals") for id in CHECKED),
+        expected=expected,
+        fold=lambda values: {},
+        identify=identify,
+        sentinel=payment,
+    )
+
+
+@pytest.mark.parametrize(("times", "failed"), [(1, set()), (2, {"EFF-2"})])
+async def test_records_are_effects(
+    pool: BrokerPool, cluster: Cluster, tmp_path: Path, times: int, failed: set[str]
+) -> None:
+    report = await grade(
+        asks_and_answers(),
+        Submission({"main.py": PROGRAM.replace("TIMES", str(times))}),
+        seed=3,
+        pool=pool,
+        databases=cluster,
+        history_dir=tmp_path,
+    )
+    found = {c["id"] for c in report.data["checks"] if c["verdict"] != "PASS"}
+    assert found == failed, report.data["checks"]
+    history = History.load(tmp_path / "a_conversation.1.jsonl")
+    receipts = [e for e in history.of(Effect) if e.table == "receipts"]
+    assert {e.instance for e in receipts} == {"app"}
+    assert {e.spot.rpartition("@")[0] for e in receipts} <= {"receipts-0", "receipts-1"}
+    (broken,) = [e for e in history.of(Effect) if e.table == "broken"]
+    assert (broken.payload, broken.id) == ("base64:/3s=", "broken")
+    answers = [s for s in history.of(Sent) if s.role == "answer"]
+    assert len(answers) == len(history.of(Output)) == 4
