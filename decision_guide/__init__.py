@@ -16,7 +16,7 @@ from decision_guide.answers import (
     parse_answers,
 )
 from decision_guide.errors import GuideError, Problem
-from decision_guide.evaluation import DRAWS, SEED, choose_only, evaluate
+from decision_guide.evaluation import DRAWS, SEED, choose_only, evaluate, outline
 from decision_guide.exports import csv, well_architected_lens
 from decision_guide.lint import lint
 from decision_guide.loading import load_model, parse_model
@@ -26,7 +26,7 @@ from decision_guide.model import CONFIDENCE, Model
 from decision_guide.overlay import overlay, rank_order_weights
 from decision_guide.permalink import decode, encode
 from decision_guide.report import text_report
-from decision_guide.result import Result
+from decision_guide.result import Outline, Result
 from decision_guide.team import Review, merge, settle
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Heading",
     "Milestone",
     "Model",
+    "Outline",
     "Problem",
     "Rescored",
     "Result",
@@ -60,6 +61,7 @@ __all__ = [
     "madr_combined",
     "merge",
     "milestone",
+    "outline",
     "overlay",
     "parse_answers",
     "parse_model",

@@ -6,7 +6,8 @@ from decision_guide.answers import NOT_SURE
 from decision_guide.computed import Computed, option_id
 from decision_guide.conditions import NOT_APPLICABLE, UNKNOWN
 from decision_guide.flips import Flip
-from decision_guide.model import Decision, Knockout, Model
+from decision_guide.leaning import knockouts_on, lean, tied
+from decision_guide.model import Decision
 from decision_guide.result import (
     ChangeResult,
     DecisionResult,
@@ -22,16 +23,10 @@ from decision_guide.scoring import (
     contributions,
     criterion_values,
     interval,
-    smallest_gap,
     stability,
     weights_for,
 )
-from decision_guide.selection import NO_OPTION, ties
-
-ROBUST_SHARE = 0.9
-"""A choice is robust only when it is first in at least this share of the draws (heuristic)."""
-LEADING_SHARE = 0.5
-"""Below this share of the draws no choice is recommended with a good conscience (heuristic)."""
+from decision_guide.selection import NO_OPTION
 
 
 def decide(computed: Computed, d: int) -> DecisionResult:
@@ -41,20 +36,19 @@ def decide(computed: Computed, d: int) -> DecisionResult:
     if chosen == NO_OPTION:
         return _no_option(computed, d)
     allowed = computed.allowed(d)
-    tied = ties(computed.scores[d], allowed, chosen)
     runner_up = _versus(computed, d, chosen, _best(computed, d, allowed, besides=chosen))
-    state, why = _state(computed, d, chosen, tied)
+    leaning = lean(computed, d)
     return DecisionResult(
         id=decision.id,
         title=decision.title,
-        recommended=decision.options[chosen].id,
-        label=decision.options[chosen].label,
+        recommended=leaning.recommended,
+        label=leaning.label,
         conditions=_mitigations(computed, d, chosen),
-        state=state,
-        state_why=why,
+        state=leaning.state,
+        state_why=leaning.state_why,
         because=_because(decision, runner_up),
         options=_options(computed, d),
-        tied_with=tuple(decision.options[o].id for o in tied),
+        tied_with=tuple(decision.options[o].id for o in tied(computed, d)),
         runner_up=runner_up,
         simplest=_versus(computed, d, chosen, _simplest(computed, d, allowed, besides=chosen)),
         simplest_adequate=_simplest_adequate(computed, d, allowed),
@@ -66,17 +60,16 @@ def decide(computed: Computed, d: int) -> DecisionResult:
 
 
 def _no_option(computed: Computed, d: int) -> DecisionResult:
-    decision = computed.model.decisions[d]
-    why = "every option is excluded; see the knock-outs and the rules between decisions"
+    leaning = lean(computed, d)
     return DecisionResult(
-        id=decision.id,
-        title=decision.title,
-        recommended=None,
-        label="none",
+        id=leaning.id,
+        title=leaning.title,
+        recommended=leaning.recommended,
+        label=leaning.label,
         conditions=(),
-        state="undecided",
-        state_why=why,
-        because=why,
+        state=leaning.state,
+        state_why=leaning.state_why,
+        because=leaning.state_why,
         options=_options(computed, d),
         tied_with=(),
         runner_up=None,
@@ -90,11 +83,11 @@ def _no_option(computed: Computed, d: int) -> DecisionResult:
 
 
 def _options(computed: Computed, d: int) -> tuple[OptionResult, ...]:
-    decision, draws = computed.model.decisions[d], computed.draws
+    decision, near = computed.model.decisions[d], computed.near
     low, high = interval(decision, computed.levels)
-    first = share_first(draws.choices[:, d], len(decision.options))
-    free = share_first(draws.free[:, d], len(decision.options))
-    ranks = rank_acceptability(draws.ranked[d])
+    first = share_first(near.choices[:, d], len(decision.options))
+    free = share_first(computed.free.choices[:, d], len(decision.options))
+    ranks = rank_acceptability(near.ranked(d))
     results = []
     for o, option in enumerate(decision.options):
         status, by = _status(computed, d, o)
@@ -117,7 +110,7 @@ def _options(computed: Computed, d: int) -> tuple[OptionResult, ...]:
 
 
 def _central(computed: Computed, d: int, o: int) -> dict[str, float] | None:
-    weights = central_weights(computed.draws.weights[d], computed.draws.free[:, d] == o)
+    weights = central_weights(computed.free.weights[d], computed.free.choices[:, d] == o)
     if weights is None:
         return None
     names = [c.id for c in computed.model.decisions[d].criteria]
@@ -125,7 +118,7 @@ def _central(computed: Computed, d: int, o: int) -> dict[str, float] | None:
 
 
 def _status(computed: Computed, d: int, o: int) -> tuple[str, tuple[str, ...]]:
-    firing = [k for k in _knockouts_on(computed.model, d, o) if computed.truth(k.when)]
+    firing = [k for k in knockouts_on(computed.model, d, o) if computed.truth(k.when)]
     rules = [
         c.id
         for c in computed.model.compatibility
@@ -137,14 +130,10 @@ def _status(computed: Computed, d: int, o: int) -> tuple[str, tuple[str, ...]]:
     return ("blocked", tuple(k.id for k in firing)) if firing else ("clear", ())
 
 
-def _knockouts_on(model: Model, d: int, o: int) -> list[Knockout]:
-    return [k for k in model.knockouts if any(t.choice == (d, o) for t in k.targets)]
-
-
 def _mitigations(computed: Computed, d: int, o: int) -> tuple[str, ...]:
     return tuple(
         k.mitigation
-        for k in _knockouts_on(computed.model, d, o)
+        for k in knockouts_on(computed.model, d, o)
         if k.kind == "blocked" and k.mitigation and computed.truth(k.when)
     )
 
@@ -230,57 +219,6 @@ def _because(decision: Decision, runner_up: Versus | None) -> str:
     strongest = [r for r in runner_up.reasons if r.amount > 0][:3]
     words = "; ".join(f"{r.title.lower()} ({r.answer})" for r in strongest)
     return f"against {rival}: {words}" if words else f"it is no better than {rival}, but simpler"
-
-
-def _state(computed: Computed, d: int, chosen: int, tied: list[int]) -> tuple[str, str]:
-    decision = computed.model.decisions[d]
-    first = int((computed.draws.choices[:, d] == chosen).sum())
-    total = len(computed.draws.choices)
-    counted = f"first in {first:,} of {total:,} weightings"
-    unsure = _unsure_knockouts(computed, d, chosen)
-    if unsure:
-        return "undecided", f"{counted}, but {unsure[0]} would bar it, and that is not known"
-    if tied:
-        others = ", ".join(decision.options[o].label for o in tied)
-        return "undecided", f"tied with {others}; the simpler one is named"
-    if first / total < LEADING_SHARE:
-        return "undecided", f"{counted}, fewer than half"
-    if first / total >= ROBUST_SHARE and _certain(computed, d, chosen):
-        return "robust", f"{counted}, and no open question can change it"
-    return "leaning", counted
-
-
-def _certain(computed: Computed, d: int, chosen: int) -> bool:
-    """Whether the option stays first whatever the open questions' answers are."""
-    gaps = [
-        smallest_gap(computed.model.decisions[d], computed.levels, chosen, int(rival))
-        for rival in np.flatnonzero(computed.allowed(d))
-        if rival != chosen
-    ]
-    flipped_by_open = any(
-        computed.levels[change.question] == UNKNOWN
-        for flip in computed.singles
-        if flip.decision == d
-        for change in flip.changes
-    )
-    barred_by_open = bool(_open_knockouts(computed, d, chosen))
-    return all(gap > 0 for gap in gaps) and not flipped_by_open and not barred_by_open
-
-
-def _open_knockouts(computed: Computed, d: int, o: int) -> list[Knockout]:
-    on = _knockouts_on(computed.model, d, o)
-    return [k for k in on if computed.truth(k.when) is None]
-
-
-def _unsure_knockouts(computed: Computed, d: int, o: int) -> list[str]:
-    """The open knock-outs on the option that hang on an explicit "not sure"."""
-    ids = [q.id for q in computed.model.questions]
-    unsure = {q for q, id in enumerate(ids) if (g := computed.answers.given.get(id)) and g.not_sure}
-    return [
-        f"{k.id} ({k.title.lower()})"
-        for k in _open_knockouts(computed, d, o)
-        if unsure & {q for alternative in k.when for q in alternative}
-    ]
 
 
 def _stability(

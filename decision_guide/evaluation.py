@@ -1,10 +1,13 @@
-"""One full evaluation: from a model and answers to a result that explains itself."""
+"""From a model and answers to a result that explains itself, or to its outline."""
+
+import numpy as np
 
 from decision_guide.answers import Answers, as_asked, levels_of
-from decision_guide.computed import Computed, compute, option_id
+from decision_guide.computed import Computed, Outlined, compute, compute_outline, option_id
 from decision_guide.conditions import UNKNOWN
 from decision_guide.deciding import decide, reasons_for
 from decision_guide.estimates import estimate
+from decision_guide.leaning import lean
 from decision_guide.model import Knockout, Model
 from decision_guide.result import (
     ClaimResult,
@@ -13,6 +16,7 @@ from decision_guide.result import (
     DimensionResult,
     KnockoutResult,
     NextQuestion,
+    Outline,
     Result,
     RiskResult,
 )
@@ -41,7 +45,7 @@ PATTERNS = {
 
 def evaluate(model: Model, answers: Answers, *, seed: int = SEED, draws: int = DRAWS) -> Result:
     """Everything there is to say about these answers; the same arguments, the same result."""
-    computed = compute(model, answers, seed, draws)
+    computed = compute(model, answers, np.random.default_rng(seed), draws)
     decisions = tuple(decide(computed, d) for d in range(len(model.decisions)))
     risks = _risks(computed)
     return Result(
@@ -58,6 +62,16 @@ def evaluate(model: Model, answers: Answers, *, seed: int = SEED, draws: int = D
         risks=risks,
         first_steps=_first_steps(computed, risks),
         estimates=estimate(model, answers),
+    )
+
+
+def outline(model: Model, answers: Answers, *, seed: int = SEED, draws: int = DRAWS) -> Outline:
+    """The decisions in brief and what to ask next, as `evaluate` with the same arguments has them,
+    in less than half of its time."""
+    computed = compute_outline(model, answers, np.random.default_rng(seed), draws)
+    return Outline(
+        decisions=tuple(lean(computed, d) for d in range(len(model.decisions))),
+        next_questions=_next_questions(computed),
     )
 
 
@@ -88,7 +102,7 @@ def _knockout(computed: Computed, knockout: Knockout) -> KnockoutResult:
     )
 
 
-def _next_questions(computed: Computed) -> tuple[NextQuestion, ...]:
+def _next_questions(computed: Outlined) -> tuple[NextQuestion, ...]:
     questions = computed.model.questions
     return tuple(
         NextQuestion(
@@ -98,7 +112,7 @@ def _next_questions(computed: Computed) -> tuple[NextQuestion, ...]:
             rise=item.rise,
             matters=item.bits >= WORTH_ASKING,
         )
-        for item in what_to_ask(computed.model, computed.levels, computed.draws)
+        for item in what_to_ask(computed.model, computed.levels, computed.near)
     )
 
 

@@ -43,26 +43,27 @@ def choices_at(model: Model, levels: np.ndarray) -> np.ndarray:
     return choose(model, all_scores(model, asked), barred(model, asked))
 
 
-def find_flips(model: Model, levels: np.ndarray) -> tuple[list[Flip], list[Flip]]:
-    """All single flips, and the smallest pairs for each decision, of `levels` [questions] as given
-    (not yet reduced to what is asked). A pair is left out when one half of it flips already."""
-    base = choices_at(model, levels[None, :])[0]
+def find_singles(model: Model, levels: np.ndarray) -> list[Flip]:
+    """All single answers that flip a decision, the most plausible first; of `levels` [questions] as
+    given (not yet reduced to what is asked)."""
+    alone = [(change,) for change in _changes(model, levels)]
+    return sorted(_flips(model, levels, alone), key=_plausibility(model))
+
+
+def find_pairs(model: Model, levels: np.ndarray, singles: list[Flip]) -> list[Flip]:
+    """The smallest pairs for each decision, given all its singles: a pair is left out when one half
+    of it flips already."""
     changes = _changes(model, levels)
-    moved = _choices_after(model, levels, [(c,) for c in changes])
-    singles = _flips(base, [(c,) for c in changes], moved)
     pairs = [
         (a, b) for i, a in enumerate(changes) for b in changes[i + 1 :] if a.question != b.question
     ]
-    flipping = [
-        {(c.question, c.level) for f in singles if f.decision == d for c in f.changes}
-        for d in range(len(model.decisions))
-    ]
+    enough = {(f.decision, change) for f in singles for change in f.changes}
     both = [
         f
-        for f in _flips(base, pairs, _choices_after(model, levels, pairs))
-        if not any((c.question, c.level) in flipping[f.decision] for c in f.changes)
+        for f in _flips(model, levels, pairs)
+        if not any((f.decision, change) in enough for change in f.changes)
     ]
-    return sorted(singles, key=_plausibility(model)), _smallest(model, both)
+    return _smallest(model, both)
 
 
 def _changes(model: Model, levels: np.ndarray) -> list[Change]:
@@ -77,21 +78,14 @@ def _changes(model: Model, levels: np.ndarray) -> list[Change]:
     return changes
 
 
-def _choices_after(
-    model: Model, levels: np.ndarray, changes: Sequence[tuple[Change, ...]]
-) -> np.ndarray:
-    rows = np.tile(levels, (len(changes), 1))
-    for i, together in enumerate(changes):
+def _flips(model: Model, levels: np.ndarray, changes: Sequence[tuple[Change, ...]]) -> list[Flip]:
+    rows = np.tile(levels, (len(changes) + 1, 1))
+    for i, together in enumerate(changes, start=1):
         for change in together:
             rows[i, change.question] = change.level
-    return choices_at(model, rows)
-
-
-def _flips(
-    base: np.ndarray, changes: Sequence[tuple[Change, ...]], after: np.ndarray
-) -> list[Flip]:
-    moved = np.argwhere(after != base).tolist()
-    return [Flip(d, int(after[row, d]), changes[row]) for row, d in moved]
+    choices = choices_at(model, rows)
+    moved = np.argwhere(choices[1:] != choices[0]).tolist()
+    return [Flip(d, int(choices[row + 1, d]), changes[row]) for row, d in moved]
 
 
 def _plausibility(model: Model) -> Callable[[Flip], tuple[Any, ...]]:

@@ -159,6 +159,29 @@ class NextQuestion:
 
 
 @dataclass(frozen=True)
+class Leaning:
+    """One decision in brief, with the words and numbers of its DecisionResult; `first` is the share
+    of draws in which the recommended option was chosen, 0 when there is none."""
+
+    id: str
+    title: str
+    recommended: str | None
+    label: str
+    state: str
+    state_why: str
+    first: float
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What can be said in a hurry, while answers come in: the decisions in brief, and what to ask
+    next; the same as in the Result."""
+
+    decisions: tuple[Leaning, ...]
+    next_questions: tuple[NextQuestion, ...]
+
+
+@dataclass(frozen=True)
 class DimensionResult:
     """REST against events on one dimension, for these answers. `better` is rest, events or even;
     the reasons explain the lead of the higher score."""

@@ -21,36 +21,44 @@ BAND = 2.0
 
 
 @dataclass(frozen=True)
-class Draws:
-    """`levels` [draws, questions] and the `choices` [draws, decisions] made with weights near the
-    model's; `free` [draws, decisions] those made with free weights, and the free `weights`
-    [draws, criteria] of each decision; `ranked` [draws, options] the near run's scores, with
-    minus infinity for what a knock-out excludes."""
+class Near:
+    """The run with weights near the model's: the `levels` drawn [draws, questions], what `bars`
+    options there, each decision's `scores` [draws, options], and the `choices` [draws,
+    decisions]."""
 
     levels: np.ndarray
+    bars: Barred
+    scores: list[np.ndarray]
     choices: np.ndarray
-    free: np.ndarray
+
+    def ranked(self, d: int) -> np.ndarray:
+        """[draws, options] the scores of one decision, minus infinity for what is excluded."""
+        return np.where(self.bars.excluded[d], -np.inf, self.scores[d])
+
+
+@dataclass(frozen=True)
+class Free:
+    """The run with free weights: each decision's `weights` [draws, criteria], and the `choices`
+    [draws, decisions] at the levels of the near run."""
+
     weights: list[np.ndarray]
-    ranked: list[np.ndarray]
+    choices: np.ndarray
 
 
-def draw(model: Model, levels: np.ndarray, seed: int, draws: int) -> Draws:
-    """The draws for `levels` [questions]; the same seed gives the same draws."""
-    rng = np.random.default_rng(seed)
+def draw_near(model: Model, levels: np.ndarray, rng: np.random.Generator, draws: int) -> Near:
+    """The near run for `levels` [questions]; the first to use the generator."""
     sampled = sample_unknowns(model, levels, rng, draws)
-    bars = barred(model, sampled)
-    used = [weights_for(d, levels) for d in model.decisions]
-    near = [near_weights(w, rng, draws) for w in used]
-    free = [free_weights(w > 0, rng, draws) for w in used]
-    near_scores = _all_scores(model, sampled, near)
-    free_scores = _all_scores(model, sampled, free)
-    return Draws(
-        levels=sampled,
-        choices=choose(model, near_scores, bars),
-        free=choose(model, free_scores, bars),
-        weights=free,
-        ranked=_without_excluded(near_scores, bars),
-    )
+    weights = [near_weights(weights_for(d, levels), rng, draws) for d in model.decisions]
+    bars, scores = barred(model, sampled), _all_scores(model, sampled, weights)
+    return Near(sampled, bars, scores, choose(model, scores, bars))
+
+
+def draw_free(model: Model, levels: np.ndarray, near: Near, rng: np.random.Generator) -> Free:
+    """The free run beside a near one; the second to use the generator."""
+    used = [weights_for(d, levels) > 0 for d in model.decisions]
+    weights = [free_weights(u, rng, len(near.levels)) for u in used]
+    scores = _all_scores(model, near.levels, weights)
+    return Free(weights, choose(model, scores, near.bars))
 
 
 def sample_unknowns(
@@ -97,10 +105,6 @@ def _scores(
     return result
 
 
-def _without_excluded(scores: list[np.ndarray], bars: Barred) -> list[np.ndarray]:
-    return [np.where(out, -np.inf, s) for s, out in zip(scores, bars.excluded, strict=True)]
-
-
 def share_first(choices: np.ndarray, options: int) -> np.ndarray:
     """[options] the share of draws in which each option was chosen, for choices [draws]."""
     return np.bincount(choices[choices >= 0], minlength=options) / len(choices)
@@ -132,20 +136,18 @@ WORTH_ASKING = 0.005
 """Bits below which a question can no longer be told from chance at 10,000 draws."""
 
 
-def what_to_ask(model: Model, levels: np.ndarray, draws: Draws) -> list[Learned]:
+def what_to_ask(model: Model, levels: np.ndarray, near: Near) -> list[Learned]:
     """The open questions by what their answers would teach, the most first.
 
     Read off the draws themselves: those that drew the same answer are the cases where it holds."""
-    learned = [_learned(model, int(q), draws) for q in np.flatnonzero(levels == UNKNOWN)]
+    learned = [_learned(model, int(q), near) for q in np.flatnonzero(levels == UNKNOWN)]
     return sorted(learned, key=lambda item: (-item.bits, item.question))
 
 
-def _learned(model: Model, question: int, draws: Draws) -> Learned:
+def _learned(model: Model, question: int, near: Near) -> Learned:
     bits = rise = 0.0
     for d, decision in enumerate(model.decisions):
-        joint = _joint(
-            draws.levels[:, question], draws.choices[:, d] + 1, len(decision.options) + 1
-        )
+        joint = _joint(near.levels[:, question], near.choices[:, d] + 1, len(decision.options) + 1)
         bits += _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint)
         rise += joint.max(axis=1).sum() - joint.sum(axis=0).max()
     return Learned(question, float(bits), float(rise))

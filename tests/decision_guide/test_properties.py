@@ -15,9 +15,11 @@ from decision_guide import (
     encode,
     evaluate,
     load_model,
+    outline,
     parse_answers,
 )
 from decision_guide.answers import as_asked, levels_of
+from decision_guide.result import Leaning
 from decision_guide.scoring import contributions, interval, scores, smallest_gap, weights_for
 from decision_guide.selection import barred, incompatible
 
@@ -113,6 +115,18 @@ def test_a_file_brings_the_answers_back(said):
 def test_the_same_seed_gives_the_same_bytes(said):
     first, second = (json.dumps(evaluate(MODEL, said, draws=200).to_json()) for _ in range(2))
     assert first == second
+
+
+@settings(max_examples=60, deadline=None)
+@given(answers, st.integers(0, 9))
+def test_the_outline_says_the_same_as_the_result(said, seed):
+    brief = outline(MODEL, said, seed=seed, draws=500)
+    whole = evaluate(MODEL, said, seed=seed, draws=500)
+    assert brief.next_questions == whole.next_questions
+    for short, full in zip(brief.decisions, whole.decisions, strict=True):
+        first = full.option(full.recommended).first if full.recommended else 0.0
+        names = (full.id, full.title, full.recommended, full.label)
+        assert short == Leaning(*names, full.state, full.state_why, first)
 
 
 @FEW

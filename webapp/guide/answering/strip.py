@@ -3,21 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from decision_guide import Answers, Model, evaluate, is_asked
-from decision_guide.result import DecisionResult
-
-LIVE_DRAWS = 2_000  # enough to see a leaning; the result page draws as many as the guide wants
-
-
-@dataclass(frozen=True)
-class Leaning:
-    """One decision: its option so far, and the share of weightings in which that comes first."""
-
-    id: str
-    title: str
-    label: str
-    state: str
-    share: float
+from decision_guide import Answers, Model, is_asked, outline
+from decision_guide.result import Leaning
 
 
 @dataclass(frozen=True)
@@ -52,21 +39,16 @@ class Strip:
 
 def strip(model: Model, answers: Answers) -> Strip:
     """The strip for these answers."""
-    result = evaluate(model, answers, draws=LIVE_DRAWS)
+    found = outline(model, answers)
     pairs = zip(model.questions, is_asked(model, answers), strict=True)
     asked = tuple(q.id for q, is_asked_ in pairs if is_asked_)
-    matter = [n.question for n in result.next_questions if n.matters and n.question in asked]
+    matter = [n.question for n in found.next_questions if n.matters and n.question in asked]
     unsure = sum(question in answers.given for question in matter)
     return Strip(
         answered=len(answers.given),
         left=len(matter) - unsure,
         unsure=unsure,
-        decisions=tuple(_leaning(d) for d in result.decisions),
+        decisions=found.decisions,
         asked=asked,
         dropped=tuple(id for id in answers.given if id not in asked),
     )
-
-
-def _leaning(found: DecisionResult) -> Leaning:
-    share = found.option(found.recommended).first if found.recommended else 0.0
-    return Leaning(found.id, found.title, found.label, found.state, share)

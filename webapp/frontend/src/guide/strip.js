@@ -14,8 +14,8 @@ export function update(node, strip) {
     const stance = row.querySelector(".stance");
     stance.className = `stance stance--${decision.state}`;
     stance.textContent = decision.state;
-    part(row, "share").setAttribute("width", decision.share * 100);
-    part(row, "words").textContent = `first in ${Math.round(decision.share * 100)} % of weightings`;
+    part(row, "share").setAttribute("width", decision.first * 100);
+    part(row, "words").textContent = `first in ${Math.round(decision.first * 100)} % of weightings`;
   }
   part(node, "summary").textContent = strip.summary;
   part(node, "news").textContent = [...moved, ...dropOut(strip), strip.summary].join(" ");
