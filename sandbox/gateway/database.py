@@ -71,7 +71,7 @@ class DatabaseConnection:
         database.join(program)
         try:
             await asyncio.wait((program.lost, database.lost), return_when=asyncio.FIRST_COMPLETED)
-            return "by the program" if program.lost.done() else "by the database"
+            return "from the program's side" if program.lost.done() else "by the database"
         finally:
             program.transport.close()
             database.transport.close()

@@ -59,7 +59,7 @@ class KafkaConnection:
                 if not self._silent:
                     await self._carry_request(frame)
         except ConnectionError:
-            return "by the program"
+            return "from the program's side"
         except FrameTooLarge as error:
             self._intake.refused(self._instance, "frame", str(error))
             return str(error)

@@ -122,12 +122,6 @@ def _offset_fetch_topics(body: Body) -> list[Body]:
     return (body.get("Topics") or []) + grouped
 
 
-def _coordinator_groups(body: Body) -> list[str]:
-    if body.get("KeyType", 0) != 0:  # a transactional id
-        return []
-    return body["CoordinatorKeys"] if "CoordinatorKeys" in body else [body["Key"]]
-
-
 def _offset_fetch_groups(body: Body) -> list[str]:
     return [each["GroupId"] for each in body.get("Groups", [body])]
 
@@ -141,8 +135,8 @@ _TOPIC_ROWS: dict[str, Callable[[Body], list[Body]]] = {
     lambda body: body["Topics"],
 )
 
+# Not FindCoordinator: librdkafka asks for any group it is configured with, even if it never joins.
 _GROUPS: dict[str, Callable[[Body], list[str]]] = {
-    "FindCoordinator": _coordinator_groups,
     "OffsetFetch": _offset_fetch_groups,
     "DescribeGroups": lambda body: body["Groups"],
     "ConsumerGroupDescribe": lambda body: body["GroupIds"],

@@ -28,6 +28,7 @@ class Tale(Recorder):
         self.ends: dict[int, int] = {}
         self.log: list[dict[str, Any]] = []
         self.rows: dict[str, int] = {}
+        self.members: set[str] = set()
         self.append(
             "scenario",
             challenge="idempotent_consumer",
@@ -77,7 +78,20 @@ class Tale(Recorder):
             committed_t=committed_t,
         )
 
+    def join(self, instance: str, generation: int = 1):
+        self.members.add(instance)
+        return self.append(
+            "joined",
+            instance=instance,
+            group="payments-service",
+            member=f"{instance}-1",
+            generation=generation,
+            protocol="classic",
+        )
+
     def commit(self, instance: str, partition: int, offset: int, outcome="accepted", **more: Any):
+        if not more.pop("stranger", False) and instance not in self.members:
+            self.join(instance)
         return self.append(
             "commit",
             instance=instance,

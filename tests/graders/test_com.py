@@ -246,6 +246,27 @@ def test_a_commit_for_a_partition_of_another_is_com_4():
     assert finding.claim == "a committed payments-1, which belonged to b."
 
 
+@pytest.mark.parametrize("api", ["OffsetCommit", "TxnOffsetCommit"])
+def test_a_commit_by_an_instance_that_never_joins_is_com_4(api: str):
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("a", 0, 0, 0)
+    tale.effect("a", "pay-1")
+    tale.commit("a", 0, 1, stranger=True, api=api)
+    tale.commit("a", 0, 1, stranger=True, api=api)
+    history = tale.end()
+    assert verdicts(history) == {"COM-4": FAIL}
+    (finding,) = findings(history, "COM-4")
+    assert finding.claim == "a committed payments-0 for the group without being a member of it."
+
+
+def test_a_commit_before_joining_is_left_alone():
+    tale = Tale()
+    tale.commit("a", 0, 0, stranger=True)
+    tale.join("a")
+    assert verdicts(tale.end()) == {}
+
+
 def test_an_instance_with_several_members_may_commit_for_each_of_them():
     tale = Tale()
     for generation in range(3):

@@ -152,7 +152,9 @@ def test_every_effect_but_no_commit_is_named_so():
         ("DeleteRecords", "not granted to programs", FAIL),
         ("Produce", "topic payments.t1", FAIL),
         ("CreateTopics", "not granted to programs", WARN),
-        ("FindCoordinator", "group mine", WARN),
+        ("JoinGroup", "group mine", FAIL),
+        ("ConsumerGroupHeartbeat", "group mine", FAIL),
+        ("DescribeGroups", "group mine", WARN),
     ],
 )
 def test_refused_requests_fail_when_they_would_do_harm(api: str, why: str, verdict: Verdict):

@@ -22,7 +22,6 @@ FORBIDDEN = [
     ("Heartbeat", 4, {"GroupId": "another"}),
     ("LeaveGroup", 4, {"GroupId": "another", "Members": [{"MemberId": "x"}]}),
     ("ConsumerGroupHeartbeat", 0, {"GroupId": "another", "MemberId": "x"}),
-    ("FindCoordinator", 4, {"CoordinatorKeys": ["another"]}),
     ("OffsetFetch", 8, {"Groups": [{"GroupId": "another", "Topics": None}]}),
     ("DescribeGroups", 5, {"Groups": ["another"]}),
     ("ListOffsets", 7, {"Topics": [{"Name": "{secret}", "Partitions": [{"Timestamp": -1}]}]}),
@@ -77,6 +76,15 @@ async def test_what_is_not_granted_gets_a_legal_refusal(
     assert error_codes(answer) - {0} <= refusals and error_codes(answer) != {0}
     assert [fact["api"] for fact in stage.of("refused")] == [api]
     assert "ClusterId" in await client.call("Metadata", 4, {})  # and the connection lives
+
+
+async def test_a_client_may_look_for_the_coordinator_of_a_group_that_it_never_joins(
+    stage: Stage,
+) -> None:
+    client = await stage.raw()
+    answer = await client.call("FindCoordinator", 4, {"CoordinatorKeys": ["another"]})
+    assert error_codes(answer) == {0}
+    assert not stage.of("refused")
 
 
 async def test_what_cannot_be_answered_ends_the_connection(stage: Stage) -> None:

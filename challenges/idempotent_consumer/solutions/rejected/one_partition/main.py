@@ -3,7 +3,7 @@ import os
 import signal
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 
 def book(db, event):
@@ -21,6 +21,10 @@ def book(db, event):
             (event["account"], event["amount"]))
 
 
+def take_first(consumer, partitions):
+    consumer.assign([each for each in partitions if each.partition == 0])
+
+
 def main():
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
@@ -30,11 +34,9 @@ def main():
         "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "group.id": os.environ["GROUP_ID"],
         "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
     })
-    partition = TopicPartition(os.environ["PAYMENTS_TOPIC"], 0)
-    committed = consumer.committed([partition], timeout=10)[0].offset
-    partition.offset = max(committed, 0)
-    consumer.assign([partition])
+    consumer.subscribe([os.environ["PAYMENTS_TOPIC"]], on_assign=take_first)
     while not stop:
         message = consumer.poll(0.2)
         if message is None or message.error():
