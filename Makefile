@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-.PHONY: help run test setup bench lint verify verify-long clean
+.PHONY: help run test setup bench docs lint verify verify-long clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(VENV)/.dev ## Check style, types and the direction of imports
 bench: $(VENV)/.dev ## Measure; prints numbers, asserts none
 	$(BIN)/offsetzero setup
 	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+docs: $(VENV)/.dev ## Write docs/checks.md from the checks
+	$(BIN)/python -m graders.checks > docs/checks.md
 
 verify: $(VENV)/.dev ## Known solutions against the checks, once
 	$(BIN)/offsetzero setup
