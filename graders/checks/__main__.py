@@ -1,6 +1,7 @@
 """Print docs/checks.md, made from the checks themselves: `python -m graders.checks`."""
 
 import inspect
+import sys
 from types import ModuleType
 
 from graders.checks import CHECKS, Check
@@ -42,4 +43,4 @@ def chapter(module: ModuleType) -> str:
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    sys.stdout.write(document())
