@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 PYTEST_ARGS ?=
+CHALLENGES ?= $(notdir $(patsubst %/challenge.toml,%,$(wildcard challenges/*/challenge.toml)))
+VERIFY_ARGS ?=
+REPEAT ?= 20
 
 .PHONY: help run test setup bench docs lint verify verify-long clean
 
@@ -34,13 +37,13 @@ bench: $(VENV)/.dev ## Measure; prints numbers, asserts none
 docs: $(VENV)/.dev ## Write docs/checks.md from the checks
 	$(BIN)/python -m graders.checks > docs/checks.md
 
-verify: $(VENV)/.dev ## Known solutions against the checks, once
+verify: $(VENV)/.dev ## Known solutions of every challenge against the checks, once
 	$(BIN)/offsetzero setup
-	$(BIN)/offsetzero verify idempotent_consumer
+	@failed=0; for name in $(CHALLENGES); do echo "== $$name"; $(BIN)/offsetzero verify $$name $(VERIFY_ARGS) || failed=1; done; exit $$failed
 
-verify-long: $(VENV)/.dev ## The same, 20 times, counting flips (about two hours)
+verify-long: $(VENV)/.dev ## The same, REPEAT=20 times, counting flips (many hours)
 	$(BIN)/offsetzero setup
-	$(BIN)/offsetzero verify idempotent_consumer --repeat 20
+	@failed=0; for name in $(CHALLENGES); do echo "== $$name"; $(BIN)/offsetzero verify $$name --repeat $(REPEAT) $(VERIFY_ARGS) || failed=1; done; exit $$failed
 
 clean: ## Remove what the build made in this folder (not the platform's data)
 	rm -rf $(VENV) webapp/static/dist webapp/frontend/node_modules *.egg-info

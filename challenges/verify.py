@@ -6,6 +6,7 @@ and its declared companions. Anything else is a deviation: the solution, a scena
 wrong, and a candidate would be judged wrongly.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -118,37 +119,44 @@ async def verify(
     only: Collection[str] = (),
     seed: int = 1,
     quick: bool = False,
+    jobs: int = 1,
     history: Path,
     on_trial: Callable[[Trial], None],
 ) -> Matrix:
     """Grade the solutions of a challenge `repeat` times each, with seeds from `seed` on.
 
     `only` names the solutions to grade, all when empty. `quick` plays a rejected one in the
-    scenario alone that must expose it. Histories are written below `history`.
-    Raises KeyError for a challenge or solution that does not exist.
+    scenario alone that must expose it. `jobs` gradings run side by side. Histories are written
+    below `history`. Raises KeyError for a challenge or solution that does not exist.
     """
     challenge = load(name)
     chosen = choose(solutions(challenge), only)
     databases = Cluster.programs()
     await databases.start()
-    pool = BrokerPool()
+    pool = BrokerPool(jobs)
     await pool.start()
-    trials = []
+    places = asyncio.Semaphore(jobs)
+
+    async def trial(solution: Solution, turn: int) -> Trial:
+        async with places:
+            report = await grade(
+                challenge,
+                solution.submission,
+                seed=turn,
+                scenarios=[solution.mistake.scenario] if quick and solution.mistake else None,
+                pool=pool,
+                databases=databases,
+                history_dir=history / f"{solution.name}-{turn}",
+            )
+        found = judge(solution, turn, report.data)
+        on_trial(found)
+        return found
+
     try:
-        for turn in range(seed, seed + repeat):
-            for solution in chosen:
-                folder = history / f"{solution.name}-{turn}"
-                report = await grade(
-                    challenge,
-                    solution.submission,
-                    seed=turn,
-                    scenarios=[solution.mistake.scenario] if quick and solution.mistake else None,
-                    pool=pool,
-                    databases=databases,
-                    history_dir=folder,
-                )
-                trials.append(judge(solution, turn, report.data))
-                on_trial(trials[-1])
+        turns = range(seed, seed + repeat)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(trial(s, turn)) for turn in turns for s in chosen]
+        trials = [task.result() for task in tasks]
     finally:
         await pool.close()
     return Matrix(name, [use.id for use in challenge.checks], chosen, trials)

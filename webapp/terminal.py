@@ -85,6 +85,7 @@ async def verify_here(
     only: Sequence[str],
     seed: int,
     quick: bool,
+    jobs: int,
     history: Path,
     say: Say,
 ) -> Matrix:
@@ -101,6 +102,7 @@ async def verify_here(
         only=only,
         seed=seed,
         quick=quick,
+        jobs=jobs,
         history=history,
         on_trial=on_trial,
     )

@@ -116,9 +116,16 @@ def deliver(report, json_file: Path | None, html_file: Path | None) -> None:
 @click.option("--only", multiple=True, help="Only this solution; repeatable.")
 @click.option("--seed", default=1, show_default=True, help="The first one; each repeat adds one.")
 @click.option("--quick", is_flag=True, help="Rejected ones: only the scenario that exposes them.")
+@click.option(
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 8),
+    help="So many gradings side by side.",
+)
 @click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON.")
 @click.option("--history", type=FOLDER, help="Keep the histories here.")
-def verify(challenge, repeat, only, seed, quick, json_file, history):
+def verify(challenge, repeat, only, seed, quick, jobs, json_file, history):
     """Print the kill matrix: CHALLENGE's known solutions against its checks."""
     from challenges import verify as kill_matrix
     from webapp import terminal
@@ -132,6 +139,7 @@ def verify(challenge, repeat, only, seed, quick, json_file, history):
                 only=only,
                 seed=seed,
                 quick=quick,
+                jobs=jobs,
                 history=folder,
                 say=say,
             )
