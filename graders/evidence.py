@@ -18,6 +18,7 @@ from graders.history import History
 from graders.picture import Mark, draw
 
 MOST_ROWS = 12
+MOST_CHARS = 60  # of what a program chose freely
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,25 @@ def _(fact: facts.Refused) -> tuple[str, str]:
 
 
 @describe.register
+def _(fact: facts.Call) -> tuple[str, str]:
+    which = f" for {fact.id[:MOST_CHARS]}" if fact.id else ""
+    again = f", call number {fact.number}" if fact.number > 1 else ""
+    ends = {
+        "served": f": {fact.status}",
+        "failed": f": {fact.status}, the service never sees it",
+        "lost": ": it never reaches the service",
+    }
+    path = fact.path[:MOST_CHARS]
+    end = ends.get(fact.outcome, fact.outcome)
+    return fact.instance, f"calls {fact.service} {path}{which}{again}{end}"
+
+
+@describe.register
+def _(fact: facts.Answered) -> tuple[str, str]:
+    return fact.instance, f"hears {fact.status} from {fact.service}"
+
+
+@describe.register
 def _(fact: facts.Fault) -> tuple[str, str]:
     whose = f" of {fact.instance}" if fact.instance else ""
     words = {"applied": "", "released": " let go", "dropped": " dropped for good"}
@@ -317,6 +337,7 @@ SHAPES: dict[type[Fact], str] = {
     facts.Left: "left",
     facts.Fault: "fault",
     facts.Refused: "refused",
+    facts.Call: "call",
 }
 
 

@@ -194,6 +194,37 @@ class Refused(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Call(Fact):
+    """The program called an outside service; `call` is the call's name in this run. `outcome` is
+    served (the service dealt with it and decided on `status`), failed (a fault answered `status`
+    in its place; the service never saw it), or lost (it never reached the service, and nobody
+    answered). It is the `number`-th call to the service with its `id`, counted over all instances
+    from 1 as they came; `id` None when the program gave none."""
+
+    instance: str
+    service: str
+    call: str
+    method: str
+    path: str
+    body: Any
+    id: str | None
+    number: int
+    outcome: str
+    status: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered(Fact):
+    """The answer to a call was handed to the program. A call without this was never answered: its
+    answer was lost, or the program had hung up by then."""
+
+    instance: str
+    service: str
+    call: str
+    status: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fault(Fact):
     """A fault was armed, matched, applied, released, dropped or cancelled. `fault` is its number in
     this run; `action` says what it does ("hold", "error NOT_COORDINATOR"), `target` to what. `row`
@@ -341,6 +372,8 @@ KINDS: dict[str, type[Fact]] = {
     "commit": Commit,
     "produced": Produced,
     "refused": Refused,
+    "call": Call,
+    "answered": Answered,
     "fault": Fault,
     "effect": Effect,
     "output": Output,

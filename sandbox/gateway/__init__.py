@@ -1,9 +1,11 @@
-"""Between the instances of a program and the real broker and database: see `gateway.py`."""
+"""Between the instances of a program and the real broker, database, services: see `gateway.py`."""
 
+from sandbox.gateway.calls import CallFaultBuilder
 from sandbox.gateway.faults import Fault, FaultBuilder
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT, Gateway
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.link import BrokerUnreachable
+from sandbox.gateway.outside import HttpRequest, HttpResponse, HttpService
 from sandbox.gateway.policy import CLIENT_APIS, Policy
 
 __all__ = [
@@ -11,9 +13,13 @@ __all__ = [
     "DATABASE_PORT",
     "KAFKA_PORT",
     "BrokerUnreachable",
+    "CallFaultBuilder",
     "Fault",
     "FaultBuilder",
     "Gateway",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpService",
     "Limits",
     "Policy",
 ]

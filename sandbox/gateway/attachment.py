@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Connection(Protocol):
-    """One connection of a program, carried to the real broker or database."""
+    """One connection of a program, carried to what is behind its door."""
 
     async def run(self) -> str: ...
 
@@ -29,7 +29,7 @@ class Service:
     open: connects to the real thing for that protocol. Raises OSError.
     """
 
-    name: str  # "kafka" | "database"
+    name: str  # "kafka", "database", or an outside service's
     most: int
     accept: Callable[[Callable[[Any], None]], asyncio.BaseProtocol]
     open: Callable[[str, Any], Awaitable[Connection]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.gateway.codec import Body, Codec, RequestHeader
-from sandbox.gateway.faults import Fault, Faults
+from sandbox.gateway.faults import Asked, Fault, Faults
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.observer import Observer
 from sandbox.gateway.policy import Policy, refusal, topic_rows, topics_of
@@ -129,8 +129,8 @@ class Intake:
             return
         armed = self.faults.armed(exchange.api)
         if armed:
-            topics = topics_of(exchange.api, exchange.body)
-            exchange.faults = [f for f in armed if f.chooses(instance, exchange.body, topics)]
+            asked = Asked(exchange.body, topics_of(exchange.api, exchange.body))
+            exchange.faults = [f for f in armed if f.chooses(instance, asked)]
             exchange.what = describe(exchange.api, exchange.body) if exchange.faults else ""
 
     def _cut_off(self, instance: str, api: str, why: str) -> CutOff:

@@ -1,8 +1,8 @@
-"""Faults: what to do to the n-th request that matches.
+"""Faults: what to do to the n-th request that matches, to the broker or to an outside service.
 
-A fault acts on one of two moments. Before the broker sees the request: `hold`, `delay`, `error`,
-`drop_request`, `cut`. After the broker has answered: `hold_response`, `drop_response`,
-`cut_response`. Kafka answers the requests of a connection in their order, so whatever stops one
+A fault acts on one of two moments. Before the server sees the request: `hold`, `delay`, `error`,
+`drop_request`, `cut`. After the server has answered: `hold_response`, `drop_response`,
+`cut_response`. The requests of a connection are answered in their order, so whatever stops one
 message stops those behind it on the same connection, and a lost message leaves the connection
 silent: the client must run into its own timeout. `cut` and `cut_response` close it instead, which
 the client sees at once.
@@ -10,10 +10,10 @@ the client sees at once.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from sandbox.gateway.codec import Body
 from sandbox.gateway.errors import LEGAL_ERRORS
@@ -31,24 +31,46 @@ class Fate(Enum):
     ANSWER = "answer"  # with the fault's error
 
 
-@dataclass(frozen=True)
-class Match:
-    """What a request must be for a fault to count it."""
+class Match(Protocol):
+    """What a request must be for a fault to count it; `str` says it in words.
 
-    apis: tuple[str, ...]
+    targets: the APIs or services that it may go to.
+    """
+
+    @property
+    def targets(self) -> tuple[str, ...]: ...
+
+    @property
+    def instance(self) -> str | None: ...
+
+    def accepts(self, instance: str, request: Any) -> bool: ...
+
+
+class Asked(NamedTuple):
+    """A Kafka request as faults look at it; a topic is None when nobody knows its id."""
+
+    body: Body
+    topics: list[str | None]
+
+
+@dataclass(frozen=True)
+class RequestMatch:
+    """A match of Kafka requests."""
+
+    targets: tuple[str, ...]
     instance: str | None
     topic: str | None
     where: Where | None
 
-    def accepts(self, instance: str, body: Body, topics: Iterable[str | None]) -> bool:
+    def accepts(self, instance: str, request: Asked) -> bool:
         return (
             self.instance in (None, instance)
-            and (self.topic is None or self.topic in topics)
-            and (self.where is None or self.where(body))
+            and (self.topic is None or self.topic in request.topics)
+            and (self.where is None or self.where(request.body))
         )
 
     def __str__(self) -> str:
-        return "/".join(self.apis) + (f" of {self.topic}" if self.topic else "")
+        return "/".join(self.targets) + (f" of {self.topic}" if self.topic else "")
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,8 @@ class Action:
     """What a fault does to a message.
 
     name: as the history has it. fate: the message's, unless it is held, and then decided later.
-    on_response: once the broker has answered, rather than before it sees the request.
+    on_response: once the server has answered, rather than before it sees the request.
+    error: what is answered in the server's place: the name of Kafka's error, or an HttpResponse.
     """
 
     name: str
@@ -64,7 +87,7 @@ class Action:
     on_response: bool = False
     holds: bool = False
     delay_seconds: float = 0.0
-    error: str = ""
+    error: Any = None
 
 
 class Fault:
@@ -121,9 +144,9 @@ class Fault:
         """Disarm the fault; what is held goes on its way."""
         self._end("cancelled", Fate.FORWARD)
 
-    def chooses(self, instance: str, body: Body, topics: Iterable[str | None]) -> bool:
+    def chooses(self, instance: str, request: Any) -> bool:
         """Count a request if it matches; return whether this fault is to act on it."""
-        if self.spent or not self.match.accepts(instance, body, topics):
+        if self.spent or not self.match.accepts(instance, request):
             return False
         self.matched += 1
         if self.matched in self._chosen:
@@ -175,7 +198,7 @@ class Fault:
         self._record("fault", fields)
 
 
-class FaultBuilder:
+class Builder:
     """A match that waits for its action. Each method arms the fault and returns it."""
 
     def __init__(self, faults: "Faults", match: Match, chosen: range) -> None:
@@ -184,46 +207,50 @@ class FaultBuilder:
         self._chosen = chosen
 
     def hold(self) -> Fault:
-        """Keep the request from the broker until `release` or `drop`."""
+        """Keep the request from the server until `release` or `drop`."""
         return self._arm(Action("hold", holds=True))
 
     def hold_response(self) -> Fault:
-        """Let the broker do it, and keep its answer from the program."""
+        """Let the server do it, and keep its answer from the program."""
         return self._arm(Action("hold_response", on_response=True, holds=True))
 
     def drop_request(self) -> Fault:
-        """The request never reaches the broker, and its connection falls silent."""
+        """The request never reaches the server, and its connection falls silent."""
         return self._arm(Action("drop_request", Fate.LOSE))
 
     def drop_response(self) -> Fault:
-        """The broker does it; its answer is lost, and the connection falls silent."""
+        """The server does it; its answer is lost, and the connection falls silent."""
         return self._arm(Action("drop_response", Fate.LOSE, on_response=True))
 
     def cut(self) -> Fault:
-        """Close the connection before the broker sees the request."""
+        """Close the connection before the server sees the request."""
         return self._arm(Action("cut", Fate.CUT))
 
     def cut_response(self) -> Fault:
-        """Close the connection when the broker has done it, before the program hears of it."""
+        """Close the connection when the server has done it, before the program hears of it."""
         return self._arm(Action("cut_response", Fate.CUT, on_response=True))
 
     def delay(self, seconds: float) -> Fault:
-        """Let the request wait before it goes to the broker."""
+        """Let the request wait before it goes to the server."""
         return self._arm(Action(f"delay {seconds} s", delay_seconds=seconds))
+
+    def _arm(self, action: Action) -> Fault:
+        return self._faults.arm(self._match, action, self._chosen)
+
+
+class FaultBuilder(Builder):
+    """The builder of a fault on Kafka requests."""
 
     def error(self, name: str) -> Fault:
         """Answer in the broker's place, which never sees the request.
 
         Raises ValueError for an error that Kafka does not answer to this API.
         """
-        for api in self._match.apis:
+        for api in self._match.targets:
             if name not in LEGAL_ERRORS.get(api, ()):
                 known = ", ".join(sorted(LEGAL_ERRORS.get(api, ()))) or "none that we can answer"
                 raise ValueError(f"{name} is no legal error of {api}; legal: {known}")
         return self._arm(Action(f"error {name}", Fate.ANSWER, error=name))
-
-    def _arm(self, action: Action) -> Fault:
-        return self._faults.arm(self._match, action, self._chosen)
 
 
 class Faults:
@@ -235,30 +262,30 @@ class Faults:
         self._armed: dict[str, list[Fault]] = {}
         self._all: list[Fault] = []
 
-    def build(self, match: Match, nth: int, times: int | None) -> FaultBuilder:
-        """Return the builder of a fault that acts on `times` matches (None: all) from `nth` on."""
-        if nth < 1 or (times is not None and times < 1):
-            raise ValueError("nth and times count from 1")
-        last = nth + times if times is not None else 1 << 60
-        return FaultBuilder(self, match, range(nth, last))
-
     def arm(self, match: Match, action: Action, chosen: range) -> Fault:
         fault = Fault(f"f{next(self._numbers)}", match, action, chosen, self._record)
         self._all.append(fault)
-        for api in match.apis:
-            self._armed.setdefault(api, []).append(fault)
+        for target in match.targets:
+            self._armed.setdefault(target, []).append(fault)
         return fault
 
-    def armed(self, api: str) -> list[Fault]:
-        """Return the faults that may still choose a request of this API."""
-        faults = self._armed.get(api)
+    def armed(self, target: str) -> list[Fault]:
+        """Return the faults that may still choose a request to this API or service."""
+        faults = self._armed.get(target)
         if not faults:
             return []
-        self._armed[api] = [fault for fault in faults if not fault.spent]
-        return self._armed[api]
+        self._armed[target] = [fault for fault in faults if not fault.spent]
+        return self._armed[target]
 
     def cancel_all(self) -> None:
         """Cancel every fault that could still do something."""
         for fault in self._all:
             if not fault.over:
                 fault.cancel()
+
+
+def choose(nth: int, times: int | None) -> range:
+    """Return which matches to act on, counted from 1: `times` (None: all) from `nth` on."""
+    if nth < 1 or (times is not None and times < 1):
+        raise ValueError("nth and times count from 1")
+    return range(nth, nth + times if times is not None else 1 << 60)

@@ -1,4 +1,4 @@
-"""The gateway between the instances of a program and the real broker and database.
+"""The gateway between the instances of a program and the real broker, database, and services.
 
 It knows an instance by its door, watches what passes, applies faults, refuses what the challenge
 does not grant, and records facts. It runs in the grader's event loop.
@@ -7,20 +7,23 @@ does not grant, and records facts. It runs in the grader's event loop.
 import functools
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox import assets
 from sandbox.gateway.attachment import Attachment, Service
+from sandbox.gateway.calls import CallFaultBuilder, CallMatch, Desk, HttpConnection
 from sandbox.gateway.codec import Codec
 from sandbox.gateway.database import DatabaseConnection, End
 from sandbox.gateway.exchange import CutOff, Intake
-from sandbox.gateway.faults import FaultBuilder, Faults, Match, Record, Where
+from sandbox.gateway.faults import FaultBuilder, Faults, Record, RequestMatch, Where, choose
+from sandbox.gateway.http_stream import HttpStream
 from sandbox.gateway.kafka import KafkaConnection
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.link import Link
 from sandbox.gateway.members import Members
 from sandbox.gateway.observers import make_observers
+from sandbox.gateway.outside import HttpRequest, HttpService
 from sandbox.gateway.peer import Peer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
@@ -37,7 +40,7 @@ def kafka_codec() -> Codec:
 
 
 class Gateway:
-    """Stands between a program's instances and their broker and database.
+    """Stands between a program's instances and their broker, database, and outside services.
 
     failure: the first thing that went wrong in the gateway itself; None while all is well. A run
         with a failure says nothing about its program.
@@ -50,8 +53,13 @@ class Gateway:
         database: tuple[str, int] | None,
         record: Record,
         policy: Policy,
+        services: Mapping[int, HttpService] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
+        """services: the outside services of the challenge, by the port the program sees.
+
+        Raises ValueError when two services share a name, or one takes a port that is taken.
+        """
         self.failure: Exception | None = None
         self._limits = limits
         self._record_fact = record
@@ -75,12 +83,15 @@ class Gateway:
         self._services = {KAFKA_PORT: self._kafka(broker)}
         if database is not None:
             self._services[DATABASE_PORT] = self._programs_database(database)
+        self._desk = Desk(self._faults, self._record)
+        for port, service in (services or {}).items():
+            self._add_outside(port, service)
 
     async def attach(self, instance: str, doors: Mapping[int, socket.socket]) -> None:
         """Serve an instance's doors: listening sockets by the port the program sees.
 
         The sockets belong to the gateway from now on; `detach` closes them. Raises ValueError for a
-        port that is neither Kafka's nor the database's, or an instance that is attached already.
+        port with nothing behind it, or an instance that is attached already.
         """
         if instance in self._attachments:
             raise ValueError(f"{instance} is attached already; detach it first")
@@ -118,7 +129,29 @@ class Gateway:
         for name in apis:
             if name not in self._codec.api_keys:
                 raise ValueError(f"Kafka has no API {name}")
-        return self._faults.build(Match(apis, instance, topic, where), nth, times)
+        match = RequestMatch(apis, instance, topic, where)
+        return FaultBuilder(self._faults, match, choose(nth, times))
+
+    def call_fault(
+        self,
+        service: str,
+        *,
+        instance: str | None = None,
+        path: str | None = None,
+        where: Callable[[HttpRequest], bool] | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+    ) -> CallFaultBuilder:
+        """Choose calls to an outside service for a fault: `times` of them (None: all) from the
+        `nth` match on.
+
+        instance and path: None matches any; where: sees the request, which may be anything. Raises
+        ValueError for a service that the gateway does not have.
+        """
+        if service not in (known := {each.name for each in self._services.values()}):
+            raise ValueError(f"there is no service {service}; there are {known}")
+        match = CallMatch(service, instance, path, where)
+        return CallFaultBuilder(self._faults, match, choose(nth, times))
 
     def release_all(self) -> None:
         """Cancel all faults; what they hold goes on its way."""
@@ -165,6 +198,19 @@ class Gateway:
             return connection
 
         return Service("database", self._limits.database_connections, End, connect)
+
+    def _add_outside(self, port: int, service: HttpService) -> None:
+        if port in self._services or service.name in (s.name for s in self._services.values()):
+            raise ValueError(f"port {port} or the name {service.name} is taken already")
+
+        async def connect(instance: str, program: HttpStream) -> HttpConnection:
+            patience = self._limits.settle_seconds
+            return HttpConnection(self._desk, service, instance, program, patience)
+
+        most = self._limits.http_connections
+        self._services[port] = Service(
+            service.name, most, lambda connected: HttpStream(self._limits, connected), connect
+        )
 
     def _connection(self, instance: str, service: str, what: str, detail: str | None) -> None:
         fields = {"instance": instance, "service": service, "what": what, "detail": detail}

@@ -10,9 +10,11 @@ MIB = 1024 * KIB
 class Limits:
     """Whatever crosses one of these ends the connection and is recorded as refused.
 
-    kafka_connections, database_connections: open at one time.
+    kafka_connections, database_connections, http_connections: open at one time, the last to each
+        outside service.
     produce_bytes, request_bytes: of one Produce request, of one request of any other kind.
     response_bytes: of one response; above the broker's own fetch.max.bytes.
+    http_header_bytes, http_body_bytes: of one request to an outside service; about so many.
     requests_in_flight: on one connection; further ones wait in the program's socket.
     history_bytes: recorded about one instance in all, so that no storm fills the history.
     settle_seconds: how long the outcome of a dead program's last requests is waited for.
@@ -20,9 +22,12 @@ class Limits:
 
     kafka_connections: int = 50
     database_connections: int = 20
+    http_connections: int = 50
     produce_bytes: int = 4 * MIB
     request_bytes: int = 32 * KIB
     response_bytes: int = 16 * MIB
+    http_header_bytes: int = 16 * KIB
+    http_body_bytes: int = 64 * KIB
     requests_in_flight: int = 100
     history_bytes: int = 20 * MIB
     settle_seconds: float = 5.0

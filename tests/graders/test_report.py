@@ -109,6 +109,7 @@ def made_up(kind: type[Fact]) -> Fact:
         "key": "k",
     }
     numbers = ("n", "t", "offset", "partition", "first", "last", "generation", "count", "row")
+    numbers += ("number",)
     fields = {}
     for name in kind.__dataclass_fields__:
         number = name in numbers or name.endswith("_s") or name.endswith("_t")
