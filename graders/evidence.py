@@ -42,6 +42,7 @@ def card(finding: Finding, history: History, title: str) -> dict[str, Any]:
         "check": finding.check,
         "verdict": finding.verdict,
         "claim": finding.claim,
+        "brief": finding.brief or finding.claim,
         "scenario": began.scenario,
         "scenario_title": title,
         "seed": began.seed,

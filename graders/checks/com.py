@@ -178,6 +178,7 @@ def ahead(
         Verdict.FAIL if gate or lost else Verdict.WARN,
         claim=f"{commit.instance} committed past {id} ({place}) before its effect was durable"
         + ("." if not rows else ", though nothing was lost in this run."),
+        brief=f"{commit.instance} committed past an event before its effect was durable.",
         first=FactRef(
             commit.n,
             f"{commit.instance} committed {lane_name(place.lane)} at {commit.offset}, "
@@ -331,7 +332,7 @@ def by_stranger(run: Run, commit: Commit) -> Finding:
         second=FactRef(
             len(run.history), f"Until the end {commit.instance} never joined the group."
         ),
-        both="Only the owner of a partition may move its position, and the group decides who it is.",
+        both="Only the owner of a partition may move its position, and the group says who that is.",
         why="A program that assigns itself its partitions shares them with nobody: two instances "
         "read and commit the same records, and none takes over when one dies. Subscribe instead.",
         rows=(commit.n,),

@@ -114,6 +114,7 @@ def lost(run: Run, table: str, id: str) -> Finding:
         "EFF-1",
         Verdict.FAIL,
         claim=f"Event {id} ({place}) was lost: it has no row in {table}.",
+        brief=f"An event was lost: it has no effect in {table}.",
         first=first,
         second=FactRef(
             run.rest.n,
@@ -144,6 +145,7 @@ def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
         "EFF-2",
         Verdict.FAIL,
         claim=f"Event {id} ({where}) was applied {times}.",
+        brief=f"One event was applied {times}.",
         first=FactRef(one.n, wrote(one)),
         second=FactRef(two.n, wrote(two)),
         both=ONCE,
@@ -222,6 +224,7 @@ def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Findi
         "EFF-3",
         Verdict.FAIL,
         claim=f"{effect.spot} stands for {what}.",
+        brief=f"An effect in {effect.table} is not what any event says.",
         first=FactRef(effect.n, f"{wrote(effect)[:-1]}: {show(effect.content)}."),
         second=log,
         both="Every effect must be explained by a record of the topic, value by value.",
@@ -286,6 +289,7 @@ def swallowed(run: Run, id: str, twin: Effect) -> Finding:
         "EFF-4",
         Verdict.FAIL,
         claim=f"Event {id} ({place}) was swallowed: it was taken for {twin.id}.",
+        brief=f"Two different events {alike} were taken for one.",
         first=FactRef(sent.n, f"{id} and {twin.id} are two events {alike}."),
         second=FactRef(
             run.rest.n, f"Everything was at rest, and only {twin.id} had an effect (#{twin.n})."
@@ -314,6 +318,7 @@ def diverged(run: Run, id: str, one: Effect, two: Effect) -> Finding:
         "EFF-5",
         Verdict.FAIL,
         claim=f"Two effects of {id} carry different values.",
+        brief="Two effects of one event carry different values.",
         first=FactRef(one.n, f"{wrote(one)[:-1]}: {show(one.content)}."),
         second=FactRef(two.n, f"{wrote(two)[:-1]}: {show(two.content)}."),
         both="The same event must have the same effect, whenever and wherever it is applied.",

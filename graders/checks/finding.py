@@ -44,8 +44,10 @@ def lane_name(lane: tuple[str, int]) -> str:
 class Finding:
     """One thing that speaks against a PASS.
 
-    `claim` is the accusation in one sentence; `first` and `second` are two facts that cannot both
-    be true of a correct program, and `both` says why not. `why` explains it in Kafka's terms.
+    `claim` is the accusation in one sentence, and `brief` the same without the names of events, for
+    people who read nothing else (empty: the claim names none). `first` and `second` are two facts
+    that cannot both be true of a correct program, and `both` says why not. `why` explains it in
+    Kafka's terms.
     `rows` are the facts a timeline must show, `places` the records it is about, `ids` the events.
     `reason` says for INCONCLUSIVE and HARNESS_ERROR which kind it is (stuck, not_exercised,
     noisy, slow, harness). Facts may be missing where a verdict is not an accusation.
@@ -55,6 +57,7 @@ class Finding:
     verdict: Verdict
     claim: str
     why: str
+    brief: str = ""
     first: FactRef | None = None
     second: FactRef | None = None
     both: str = ""

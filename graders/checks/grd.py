@@ -118,6 +118,7 @@ def unearned(run: Run, effect: Effect) -> Finding:
         "GRD-4",
         Verdict.FAIL,
         claim=f"The effect of {effect.id} was there before its record was read.",
+        brief="An effect was there before its record was read.",
         first=FactRef(effect.n, f"{effect.spot} for {effect.id} was committed."),
         second=second,
         both="An effect cannot come before its cause.",

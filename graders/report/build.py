@@ -173,15 +173,16 @@ def skills(uses: Sequence[CheckUse], verdicts: Mapping[str, Verdict]) -> list[di
 def headline(
     verdict: Verdict, checks: Sequence[Mapping[str, Any]], outcomes: Sequence[ScenarioOutcome]
 ) -> str:
-    """The report in one sentence."""
+    """The report in one sentence, for someone who reads no other."""
     decisive = [check for check in checks if check["verdict"] == verdict]
-    claims = [c["evidence"]["claim"] for c in decisive if c["evidence"]]
+    cards = [check["evidence"] for check in decisive if check["evidence"]]
+    claims = [f"{card['scenario_title']}: {card['brief']}" for card in cards]
     count = f"{len(outcomes)} scenario{'s' if len(outcomes) != 1 else ''}"
     match verdict:
         case Verdict.PASS:
             return f"Every check passed in {count}."
         case Verdict.WARN:
-            return f"Every check passed in {count}, with a remark: {claims[0]}"
+            return f"Every check passed in {count}, with a remark. {claims[0]}"
         case Verdict.FAIL:
             more = f" ({len(decisive)} checks failed in all.)" if len(decisive) > 1 else ""
             return f"{claims[0]}{more}"

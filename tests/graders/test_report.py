@@ -127,7 +127,7 @@ def test_a_report_has_the_agreed_form():
     data = report(twice()).data
     assert data["schema"] == 1
     assert (data["challenge"], data["seed"], data["verdict"]) == ("idempotent_consumer", 7, "FAIL")
-    assert data["headline"].startswith("Event pay-0 (payments-0@0) was applied twice.")
+    assert data["headline"].startswith("A tale: One event was applied twice.")
     by_id = {check["id"]: check for check in data["checks"]}
     assert by_id["EFF-2"]["verdict"] == "FAIL"
     assert by_id["EFF-2"]["scenarios"] == [{"name": "a_tale", "verdict": "FAIL"}]
