@@ -44,25 +44,35 @@ class FaultState(Protocol):
     def held(self) -> bool: ...
 
 
-def effect_of(sent: Sent, by: Named | None = None) -> Condition:
-    """An effect of this event is durable (written by that instance, when one is named)."""
+def effect_of(sent: Sent, by: Named | None = None, place: str | None = None) -> Condition:
+    """An effect of this event is durable (written by that instance, in that table or topic, when
+    one is named)."""
     writer = f" by {by.name}" if by else ""
     return Condition(
-        f"the effect of {sent.id}{writer}",
+        f"the effect of {sent.id}{within(place)}{writer}",
         lambda h: any(
-            e.id == sent.id and (by is None or e.instance == by.name) for e in h.of(Effect)
+            e.id == sent.id and place in (None, e.table) and (by is None or e.instance == by.name)
+            for e in h.of(Effect)
         ),
     )
 
 
-def effects_of(sent: Sequence[Sent], at_least: int | None = None) -> Condition:
-    """Effects of all these events are durable, or of `at_least` so many of them."""
+def effects_of(
+    sent: Sequence[Sent], at_least: int | None = None, place: str | None = None
+) -> Condition:
+    """Effects of all these events are durable, or of `at_least` so many of them (in that table or
+    topic, when one is named)."""
     ids = {s.id for s in sent}
     wanted = len(ids) if at_least is None else at_least
     return Condition(
-        f"the effects of {wanted} of {len(ids)} events",
-        lambda h: len(ids & {e.id for e in h.of(Effect)}) >= wanted,
+        f"the effects of {wanted} of {len(ids)} events{within(place)}",
+        lambda h: len(ids & {e.id for e in h.of(Effect) if place in (None, e.table)}) >= wanted,
     )
+
+
+def within(place: str | None) -> str:
+    """A table or topic, as it completes a sentence."""
+    return f" in {place}" if place else ""
 
 
 def committed_past(sent: Sent, by: Named | None = None) -> Condition:

@@ -6,7 +6,8 @@ answer passes; effects carry the database's own commit time on the same machine'
 Transactional commits (TxnOffsetCommit) count only when their transaction ends, so they are left
 out of every check here; what they lose or double shows as EFF-1 or EFF-2. Many styles are legal:
 one commit per record or per batch, synchronous, asynchronous or by a timer, late, repeated, or
-beside a position that the program keeps in its own database.
+beside a position that the program keeps in its own database. Where an event has rows and records,
+its rows are what counts: a record may be published later from the database.
 
 **COM-1 commit-ahead.** An accepted commit passed a record that had been fetched and whose effect
 was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when that
@@ -55,7 +56,7 @@ from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run
-from graders.facts import Assigned, Commit, Effect, Fault, Joined, Left, Process
+from graders.facts import Assigned, Commit, Effect, Fault, Joined, Left, Process, Sent
 from graders.verdicts import Verdict
 
 CLOCK_MARGIN_S = 0.02
@@ -135,10 +136,17 @@ def finish_times(run: Run) -> dict[str, float | None]:
     Events without expected effects are done from the start."""
     times: dict[str, float | None] = {}
     for id, sent in run.first_sent.items():
-        first = [run.effects.get((table, id), [None])[0] for table in sent.expect]
+        first = [run.effects.get((table, id), [None])[0] for table in binding(run, sent)]
         known = [effect.committed_t for effect in first if effect]
         times[id] = max(known, default=0.0) if len(known) == len(first) else None
     return times
+
+
+def binding(run: Run, sent: Sent) -> list[str]:
+    """Where an event must have its effect before its record may be committed: its tables; its
+    topics only when it has no table, for what is durable in the database may be published later."""
+    tables = [place for place in sent.expect if place not in run.written_topics]
+    return tables or list(sent.expect)
 
 
 def is_done(done: dict[str, float | None], id: str | None, commit: Commit) -> bool:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Any
 
-from graders.checks.finding import Place
+from graders.checks.finding import Place, short_topic
 from graders.facts import (
     Aborted,
     Commit,
@@ -111,6 +111,11 @@ class Run:
             for table in sent.expect
             if not self.effects.get((table, id))
         ]
+
+    @cached_property
+    def written_topics(self) -> frozenset[str]:
+        """The challenge's names of the topics that the program writes."""
+        return frozenset(short_topic(topic) for topic in self.history.began.outputs)
 
     @cached_property
     def settled(self) -> Settled | None:

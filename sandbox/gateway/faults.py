@@ -133,8 +133,8 @@ class Fault:
         await self._was_applied.wait()
 
     def release(self) -> None:
-        """Let what is held go on its way; the fault is over."""
-        self._end("released", Fate.FORWARD)
+        """Let what is held go on its way, or be answered (`hold_error`); the fault is over."""
+        self._end("released", self.action.fate)
 
     def drop(self) -> None:
         """Lose what is held; the fault is over."""
@@ -246,11 +246,20 @@ class FaultBuilder(Builder):
 
         Raises ValueError for an error that Kafka does not answer to this API.
         """
+        self._check_legal(name)
+        return self._arm(Action(f"error {name}", Fate.ANSWER, error=name))
+
+    def hold_error(self, name: str) -> Fault:
+        """Keep the request until `release`, which answers it as `error` does: what the program sent
+        behind it on the same connection is with the broker a moment later."""
+        self._check_legal(name)
+        return self._arm(Action(f"hold, then error {name}", Fate.ANSWER, holds=True, error=name))
+
+    def _check_legal(self, name: str) -> None:
         for api in self._match.targets:
             if name not in LEGAL_ERRORS.get(api, ()):
                 known = ", ".join(sorted(LEGAL_ERRORS.get(api, ()))) or "none that we can answer"
                 raise ValueError(f"{name} is no legal error of {api}; legal: {known}")
-        return self._arm(Action(f"error {name}", Fate.ANSWER, error=name))
 
 
 class Faults:
