@@ -237,7 +237,29 @@ def _(fact: facts.Commit) -> tuple[str, str]:
 @describe.register
 def _(fact: facts.Produced) -> tuple[str, str]:
     name = lane_name((fact.topic, fact.partition))
-    return fact.instance, f"writes {fact.count} record(s) to {name}"
+    how = " in its transaction" if fact.transactional else ""
+    return fact.instance, f"writes {fact.count} record(s) to {name}{how}"
+
+
+@describe.register
+def _(fact: facts.Producer) -> tuple[str, str]:
+    if fact.outcome != "accepted":
+        return fact.instance, f"asks for a producer id: {fact.error or 'no answer seen'}"
+    whose = f" of {fact.transactional_id[:MOST_CHARS]}" if fact.transactional_id else ""
+    return fact.instance, f"is producer {fact.producer_id}{whose}, epoch {fact.epoch}"
+
+
+@describe.register
+def _(fact: facts.Enlisted) -> tuple[str, str]:
+    lanes = ", ".join(lane_name((topic, partition)) for topic, partition in fact.partitions)
+    how = "" if fact.outcome == "accepted" else f": {fact.error or 'no answer seen'}"
+    return fact.instance, f"takes {lanes} into its transaction{how}"
+
+
+@describe.register
+def _(fact: facts.Ended) -> tuple[str, str]:
+    how = "" if fact.outcome == "accepted" else f": {fact.error or 'no answer seen'}"
+    return fact.instance, f"{'commits' if fact.committed else 'aborts'} its transaction{how}"
 
 
 @describe.register

@@ -160,7 +160,8 @@ class Fetched(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Commit(Fact):
     """The program committed an offset: `outcome` accepted, rejected or unknown (no answer seen).
-    `api` TxnOffsetCommit takes effect only when its transaction ends."""
+    `api` TxnOffsetCommit takes effect only when its transaction ends; `producer_id` and `epoch`
+    say which one that is (see `Ended`)."""
 
     instance: str
     group: str
@@ -170,11 +171,16 @@ class Commit(Fact):
     outcome: str
     error: str | None = None
     api: str = "OffsetCommit"
+    producer_id: int | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Produced(Fact):
-    """The program wrote `count` records to a topic."""
+    """The program wrote `count` records to a topic. An idempotent producer names itself by
+    `producer_id` and `epoch`, and the first record by `sequence`: the same three again are the
+    same records, which the broker keeps once. `transactional`: they become visible when their
+    transaction is committed (see `Ended`), and never when it is aborted."""
 
     instance: str
     topic: str
@@ -182,6 +188,54 @@ class Produced(Fact):
     base_offset: int | None
     count: int
     outcome: str
+    transactional: bool = False
+    producer_id: int | None = None
+    epoch: int | None = None
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Producer(Fact):
+    """A producer asked for its identity; with a `transactional_id` that fences all earlier
+    producers of that id and aborts what they left open. `producer_id` and `epoch` are the new ones;
+    -1 when `outcome` is rejected or unknown. A client that ends transactions in the newer way
+    (Kafka 4) gets a new epoch with each `Ended`, without this."""
+
+    instance: str
+    transactional_id: str | None
+    producer_id: int
+    epoch: int
+    outcome: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enlisted(Fact):
+    """A producer took partitions into its transaction, as [topic, partition] pairs. Clients of
+    Kafka 4 do so by writing, without this."""
+
+    instance: str
+    transactional_id: str
+    producer_id: int
+    epoch: int
+    partitions: list[list[Any]]
+    outcome: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Fact):
+    """A producer ended its transaction: `committed`, or aborted. Accepted: the broker has decided
+    so for good, and what was written shows within moments. Unknown: no answer was seen, and
+    either may be true."""
+
+    instance: str
+    transactional_id: str
+    producer_id: int
+    epoch: int
+    committed: bool
+    outcome: str
+    error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,6 +425,9 @@ KINDS: dict[str, type[Fact]] = {
     "fetched": Fetched,
     "commit": Commit,
     "produced": Produced,
+    "producer": Producer,
+    "enlisted": Enlisted,
+    "ended": Ended,
     "refused": Refused,
     "call": Call,
     "answered": Answered,

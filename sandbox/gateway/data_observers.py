@@ -1,14 +1,14 @@
 """Facts about records and offsets: produced, fetched, committed."""
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.gateway.codec import Body
 from sandbox.gateway.errors import ErrorCode, error_name
 from sandbox.gateway.faults import Record
 from sandbox.gateway.observer import Observer
 from sandbox.gateway.policy import Policy
-from sandbox.gateway.records import batches, data_ranges
+from sandbox.gateway.records import Batch, batches, data_ranges
 from sandbox.gateway.topics import TopicNames
 
 ACCEPTED, REJECTED, UNKNOWN = "accepted", "rejected", "unknown"
@@ -19,18 +19,46 @@ def outcome_of(code: int) -> str:
     return ACCEPTED if code == ErrorCode.NONE else REJECTED
 
 
+class Written(NamedTuple):
+    """What a Produce request writes to one partition; `first` is its first batch, None when it
+    holds none."""
+
+    topic: str
+    partition: int
+    records: int
+    first: Batch | None
+
+
+def _written(topic: str, partition: Body) -> Written:
+    found = list(batches(partition["Records"]))
+    records = sum(batch.records for batch in found)
+    return Written(topic, partition["Index"], records, found[0] if found else None)
+
+
+def _producer(batch: Batch | None) -> dict[str, Any]:
+    """What an idempotent producer says of itself with a batch; nothing when it is none."""
+    if batch is None or batch.producer_id < 0:
+        return {}
+    return {
+        "transactional": batch.is_transactional,
+        "producer_id": batch.producer_id,
+        "epoch": batch.epoch,
+        "sequence": batch.sequence,
+    }
+
+
 class ProduceObserver(Observer):
-    """`produced` facts. The note is [(topic, partition, number of records)]."""
+    """`produced` facts. The note is a list of Written."""
 
     def __init__(self, record: Record, names: TopicNames) -> None:
         self._record = record
         self._names = names
 
-    def forwarded(self, instance: str, body: Body) -> list[tuple[str, int, int]]:
+    def forwarded(self, instance: str, body: Body) -> list[Written]:
         return [
-            (topic["Name"], part["Index"], sum(b.records for b in batches(part["Records"])))
+            _written(topic["Name"], partition)
             for topic in body["TopicData"]
-            for part in topic["PartitionData"]
+            for partition in topic["PartitionData"]
         ]
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
@@ -40,53 +68,56 @@ class ProduceObserver(Observer):
             for topic in body["Responses"]
             for part in topic["PartitionResponses"]
         }
-        for topic, partition, count in note:
-            part = answers[topic, partition]
+        for written in note:
+            part = answers[written.topic, written.partition]
             outcome = outcome_of(part["ErrorCode"])
             base_offset = part["BaseOffset"] if outcome == ACCEPTED else None
-            self._produced(instance, topic, partition, count, base_offset, outcome)
+            self._produced(instance, written, base_offset, outcome)
 
     def matters(self, note: Any) -> bool:
         return True
 
     def lost(self, instance: str, note: Any) -> None:
-        for topic, partition, count in note:
-            self._produced(instance, topic, partition, count, None, UNKNOWN)
+        for written in note:
+            self._produced(instance, written, None, UNKNOWN)
 
     def _produced(
-        self,
-        instance: str,
-        topic: str,
-        partition: int,
-        count: int,
-        base_offset: int | None,
-        outcome: str,
+        self, instance: str, written: Written, base_offset: int | None, outcome: str
     ) -> None:
         fields = {
             "instance": instance,
-            "topic": topic,
-            "partition": partition,
+            "topic": written.topic,
+            "partition": written.partition,
             "base_offset": base_offset,
-            "count": count,
+            "count": written.records,
             "outcome": outcome,
         }
-        self._record("produced", fields)
+        self._record("produced", fields | _producer(written.first))
+
+
+class Commits(NamedTuple):
+    """What a request commits: [(group, topic, partition, offset)], and in whose transaction."""
+
+    offsets: list[tuple[str, str, int, int]]
+    producer_id: int | None
+    epoch: int | None
 
 
 class CommitObserver(Observer):
-    """`commit` facts. The note is [(group, topic, partition, offset)]."""
+    """`commit` facts. The note is a Commits."""
 
     def __init__(self, api: str, record: Record, names: TopicNames) -> None:
         self._api = api
         self._record = record
         self._names = names
 
-    def forwarded(self, instance: str, body: Body) -> list[tuple[str, str, int, int]]:
-        return [
+    def forwarded(self, instance: str, body: Body) -> Commits:
+        offsets = [
             (body["GroupId"], topic["Name"], part["PartitionIndex"], part["CommittedOffset"])
             for topic in body["Topics"]
             for part in topic["Partitions"]
         ]
+        return Commits(offsets, body.get("ProducerId"), body.get("ProducerEpoch"))
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         self._names.fill(body["Topics"])
@@ -95,19 +126,24 @@ class CommitObserver(Observer):
             for topic in body["Topics"]
             for part in topic["Partitions"]
         }
-        for each in note:
+        for each in note.offsets:
             code = codes[each[1], each[2]]
-            self._commit(instance, each, outcome_of(code), error_name(code))
+            self._commit(instance, note, each, outcome_of(code), error_name(code))
 
     def matters(self, note: Any) -> bool:
         return True
 
     def lost(self, instance: str, note: Any) -> None:
-        for each in note:
-            self._commit(instance, each, UNKNOWN, None)
+        for each in note.offsets:
+            self._commit(instance, note, each, UNKNOWN, None)
 
     def _commit(
-        self, instance: str, what: tuple[str, str, int, int], outcome: str, error: str | None
+        self,
+        instance: str,
+        commits: Commits,
+        what: tuple[str, str, int, int],
+        outcome: str,
+        error: str | None,
     ) -> None:
         group, topic, partition, offset = what
         fields = {
@@ -119,6 +155,8 @@ class CommitObserver(Observer):
             "outcome": outcome,
             "error": error,
             "api": self._api,
+            "producer_id": commits.producer_id,
+            "epoch": commits.epoch,
         }
         self._record("commit", fields)
 

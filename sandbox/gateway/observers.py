@@ -18,6 +18,7 @@ from sandbox.gateway.members import Members
 from sandbox.gateway.observer import Observer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
+from sandbox.gateway.transaction_observers import EndObserver, EnlistObserver, ProducerObserver
 
 
 def make_observers(
@@ -30,6 +31,9 @@ def make_observers(
         "Metadata": MetadataObserver(policy, names),
         "OffsetCommit": CommitObserver("OffsetCommit", record, names),
         "TxnOffsetCommit": CommitObserver("TxnOffsetCommit", record, names),
+        "InitProducerId": ProducerObserver(record),
+        "AddPartitionsToTxn": EnlistObserver(record),
+        "EndTxn": EndObserver(record),
         "JoinGroup": JoinGroupObserver(record, members),
         "SyncGroup": SyncGroupObserver(record, members, codec),
         "LeaveGroup": LeaveGroupObserver(record, members),

@@ -8,18 +8,24 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# base offset, length, (leader epoch), magic, (crc), attributes, last offset delta,
-# (timestamps, producer id and epoch, base sequence), record count
-_HEADER = struct.Struct(">qi4xb4xhi30xi")
+# base offset, length, (leader epoch), magic, (crc), attributes, last offset delta, (timestamps),
+# producer id and epoch, base sequence, record count
+_HEADER = struct.Struct(">qi4xb4xhi16xqhii")
 _LENGTH_COUNTS_FROM = 12  # what precedes a batch's length, the length included
-_CONTROL = 0x20
+_TRANSACTIONAL, _CONTROL = 0x10, 0x20
 
 
 class Batch(NamedTuple):
+    """producer_id, epoch, sequence: of an idempotent producer; -1 of any other."""
+
     first: int
     last: int
     records: int
     is_control: bool
+    is_transactional: bool
+    producer_id: int
+    epoch: int
+    sequence: int
 
 
 def batches(records: memoryview | None) -> Iterator[Batch]:
@@ -29,11 +35,14 @@ def batches(records: memoryview | None) -> Iterator[Batch]:
     """
     at = 0
     while records is not None and len(records) - at >= _HEADER.size:
-        base, length, _magic, attributes, last_delta, count = _HEADER.unpack_from(records, at)
+        base, length, _magic, attributes, last_delta, *producer, count = _HEADER.unpack_from(
+            records, at
+        )
         at += _LENGTH_COUNTS_FROM + length
         if length < _HEADER.size - _LENGTH_COUNTS_FROM or at > len(records):
             return
-        yield Batch(base, base + last_delta, count, bool(attributes & _CONTROL))
+        kind = bool(attributes & _CONTROL), bool(attributes & _TRANSACTIONAL)
+        yield Batch(base, base + last_delta, count, *kind, *producer)
 
 
 def data_ranges(records: memoryview | None, start: int) -> list[tuple[int, int]]:

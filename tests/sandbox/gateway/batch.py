@@ -3,11 +3,19 @@
 import struct
 
 
-def batch(records: int, first: int = 0, control: bool = False) -> bytes:
-    """A whole batch of that many empty records, with a right checksum."""
+def batch(
+    records: int,
+    first: int = 0,
+    control: bool = False,
+    producer: tuple[int, int, int] = (-1, -1, -1),
+) -> bytes:
+    """A whole batch of that many empty records, with a right checksum.
+
+    producer: id, epoch and first sequence number of an idempotent one.
+    """
     body = b"".join(_record(number) for number in range(records))
     attributes = 0x20 if control else 0
-    signed = struct.pack(">hiqqqhii", attributes, records - 1, 0, 0, -1, -1, -1, records)
+    signed = struct.pack(">hiqqqhii", attributes, records - 1, 0, 0, *producer, records)
     signed += body
     rest = struct.pack(">ibI", 0, 2, crc32c(signed)) + signed
     return struct.pack(">qi", first, len(rest)) + rest

@@ -14,7 +14,8 @@ def ranges(*parts: bytes, start: int = 0) -> list[tuple[int, int]]:
 
 def test_batches_are_read_in_turn() -> None:
     read = list(batches(memoryview(batch(5, 3) + batch(8, 1, control=True))))
-    assert read == [(5, 7, 3, False), (8, 8, 1, True)]
+    assert [each[:4] for each in read] == [(5, 7, 3, False), (8, 8, 1, True)]
+    assert {each[4:] for each in read} == {(False, -1, -1, -1)}
 
 
 def test_neighbours_are_one_range_and_control_batches_part_them() -> None:
