@@ -70,6 +70,12 @@ def effects_of(
     )
 
 
+def undone(history: History, sent: Sequence[Sent]) -> list[str]:
+    """The ids of those events that lack an effect which they must have."""
+    done = {(effect.table, effect.id) for effect in history.of(Effect)}
+    return [s.id for s in sent if any((place, s.id) not in done for place in s.expect)]
+
+
 def within(place: str | None) -> str:
     """A table or topic, as it completes a sentence."""
     return f" in {place}" if place else ""

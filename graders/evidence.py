@@ -329,6 +329,17 @@ def _(fact: facts.Settled) -> tuple[str, str]:
 
 
 @describe.register
+def _(fact: facts.Waited) -> tuple[str, str]:
+    done = len(fact.ids) - len(fact.missing)
+    return "grader", f"{done} of {len(fact.ids)} events done beside it in {fact.waited_s:.1f} s"
+
+
+@describe.register
+def _(fact: facts.Idle) -> tuple[str, str]:
+    return fact.instance, f"used {fact.cpu_s:.1f} s of CPU in {fact.waited_s:.1f} s without work"
+
+
+@describe.register
 def _(fact: facts.Stall) -> tuple[str, str]:
     return "grader", f"stood still for {fact.drift_s:.1f} s"
 

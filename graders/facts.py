@@ -382,6 +382,28 @@ class Settled(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waited(Fact):
+    """The grader gave the program time to deal with the events `ids` while its fault `beside` was
+    holding another: `waited_s` seconds of the fair clock. `missing` are those that still lacked an
+    effect at the end."""
+
+    beside: str
+    ids: list[str]
+    missing: list[str]
+    waited_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Fact):
+    """For `waited_s` seconds of the fair clock there was nothing to do, and an instance used
+    `cpu_s` seconds of CPU in that time."""
+
+    instance: str
+    cpu_s: float
+    waited_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stall(Fact):
     """The grader itself was not scheduled for `drift_s` seconds, or the wall clock stepped."""
 
@@ -437,6 +459,8 @@ KINDS: dict[str, type[Fact]] = {
     "performed": Performed,
     "state": State,
     "settled": Settled,
+    "waited": Waited,
+    "idle": Idle,
     "stall": Stall,
     "aborted": Aborted,
 }

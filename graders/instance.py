@@ -47,6 +47,11 @@ class Instance:
         """Whether its program is there, or about to be started again."""
         return self._life is not None and not self._life.done()
 
+    @property
+    def cpu_now(self) -> float:
+        """Seconds of CPU that its processes have used until now."""
+        return self.cpu_seconds + (self._box.cpu_seconds if self._box else 0.0)
+
     def _must_end(self) -> bool:
         return self._ending is not None
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from graders.checks.eff import state_differences
-from graders.conditions import Condition
+from graders.conditions import Condition, undone
 from graders.facts import Connection, Record, Sent, Settled, State, as_text
 from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka, Outgoing
 from graders.settle import settle, until_at_work
-from graders.sink import Sink
+from graders.sink import Sink, SinkFault
 from graders.spec import Challenge, Event, Scenario
 from graders.tail import Reaction, Tail
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
@@ -187,6 +187,33 @@ class Lab:
     async def reached(self, condition: Condition, within: float) -> bool:
         """Wait for a condition that may not come; whether it did."""
         return await self.history.wait_for(condition.holds, within * self.patience)
+
+    async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:
+        """Give the program time to deal with these events while a fault holds another one, and
+        record what it did of it (ORD-4)."""
+        began = self.history.clock.now()
+        await self.reached(Condition("", lambda history: not undone(history, sent)), within)
+        self.history.append(
+            "waited",
+            beside=fault.id,
+            ids=[s.id for s in sent],
+            missing=undone(self.history, sent),
+            waited_s=round(self.history.clock.now() - began, 3),
+        )
+
+    async def idle(self, within: float) -> None:
+        """Leave the program alone for so many seconds when all is settled, and record the CPU time
+        that its instances used (GRD-3)."""
+        living = [instance for instance in self.instances.values() if instance.alive]
+        before = {instance.name: instance.cpu_now for instance in living}
+        began = self.history.clock.now()
+        await self.reached(Condition("", lambda _: False), within)
+        waited_s = self.history.clock.now() - began
+        for instance in living:
+            used = instance.cpu_now - before[instance.name]
+            self.history.append(
+                "idle", instance=instance.name, cpu_s=round(used, 3), waited_s=round(waited_s, 3)
+            )
 
     def commits(self, instance: Instance | None = None, **match: Any) -> FaultBuilder:
         """The program's offset commits, plain and transactional, as the target of one fault:
