@@ -30,7 +30,7 @@ from graders.verdict import (
     Attempt,
     ScenarioOutcome,
     conclude,
-    is_confirmed_stuck,
+    confirmed_stuck,
     is_hopeless,
     judge,
     skipped,
@@ -38,6 +38,7 @@ from graders.verdict import (
 )
 from sandbox.box import Limits
 from sandbox.broker import Broker
+from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 from sandbox.runtimes import get_runtime
@@ -89,6 +90,7 @@ async def grade(
             mounts=runtime.mounts,
             # The scenario's own limit ends a run; a box must not end it first.
             limits=replace(challenge.limits or Limits(), wall_s=4 * SCENARIO_S),
+            door_ports=(KAFKA_PORT, DATABASE_PORT, *challenge.service_ports),
         )
         async with AsyncExitStack() as stack:
             grading = Grading(
@@ -165,7 +167,7 @@ class Grading:
             attempts = self.attempts[scenario.name] = []
             self._tell(scenario, "running")
             while not self._is_hopeless() and (
-                not attempts or wants_another(attempts, known_stuck=self._known_stuck())
+                not attempts or wants_another(attempts, known=self._known_stuck())
             ):
                 attempts.append(await self._attempt(scenario, attempts))
             if attempts:
@@ -180,9 +182,9 @@ class Grading:
         """Whether the attempts so far say enough."""
         return is_hopeless([a for each in self.attempts.values() for a in each])
 
-    def _known_stuck(self) -> bool:
-        """Whether LIV-1 counts by some scenario already."""
-        return any(is_confirmed_stuck(each) for each in self.attempts.values())
+    def _known_stuck(self) -> set[str]:
+        """The checks by which a lack of progress counts in some scenario already."""
+        return {check for each in self.attempts.values() for check in confirmed_stuck(each)}
 
     def _tell(self, scenario: Scenario, state: str, verdict: str | None = None) -> None:
         event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}

@@ -4,14 +4,15 @@ Per attempt and check: what its findings say; without any, PASS, unless the atte
 (HAR-1, HAR-2, HAR-4) or got stuck (LIV-1), for then silence means nothing.
 
 A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
-happened. A platform fault and an attempt that says nothing are tried again. LIV-1 counts when two
+happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
+(LIV-1, the blocked keys of ORD-4, and the unfinished sagas of SAG-9 and SAG-12) counts when two
 attempts end so; the repeats have doubled patience.
 
 Per submission and check: the worst over all scenarios. The score is the weighted share of checks
 that passed (PASS or WARN).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graders.checks import HARNESS, Finding, check
@@ -21,7 +22,7 @@ from graders.spec import CheckUse
 from graders.verdicts import Verdict, worst
 
 MOST_ATTEMPTS = 3
-LIVENESS = "LIV-1"
+LIVENESS = ("LIV-1", "ORD-4", "SAG-9", "SAG-12")
 STUCK_TWICE = 2
 STUCK_EVERYWHERE = 4
 
@@ -37,19 +38,25 @@ class Attempt:
     @property
     def silence(self) -> Verdict:
         """What a check without findings gets in this attempt."""
-        doubts = [f.verdict for f in self.findings if f.check in (*HARNESS, LIVENESS)]
+        doubts = [f.verdict for f in self.findings if f.check in (*HARNESS, *LIVENESS)]
         stuck = Verdict.INCONCLUSIVE if Verdict.FAIL in doubts else Verdict.PASS
         return worst([stuck, *(v for v in doubts if v != Verdict.FAIL)])
 
     @property
     def violates(self) -> bool:
         """Whether a safety violation was proven."""
-        return any(f.verdict == Verdict.FAIL and f.check != LIVENESS for f in self.findings)
+        return any(f.verdict == Verdict.FAIL and f.check not in LIVENESS for f in self.findings)
 
     @property
     def is_stuck(self) -> bool:
         """Whether progress ended."""
-        return any(f.verdict == Verdict.FAIL and f.check == LIVENESS for f in self.findings)
+        return bool(self.stuck_by)
+
+    @property
+    def stuck_by(self) -> frozenset[str]:
+        """The checks that found that progress ended."""
+        fails = (f.check for f in self.findings if f.verdict == Verdict.FAIL)
+        return frozenset(check for check in fails if check in LIVENESS)
 
 
 def judge(history: History, checks: Sequence[str]) -> Attempt:
@@ -66,19 +73,20 @@ def judge(history: History, checks: Sequence[str]) -> Attempt:
     return replace(attempt, verdicts=verdicts)
 
 
-def is_confirmed_stuck(attempts: Sequence[Attempt]) -> bool:
-    """Whether LIV-1 counts by these attempts at one scenario."""
-    return sum(a.is_stuck for a in attempts) >= STUCK_TWICE
+def confirmed_stuck(attempts: Sequence[Attempt]) -> frozenset[str]:
+    """The checks by which a lack of progress counts after these attempts at one scenario."""
+    stuck = [a for a in attempts if a.is_stuck]
+    return stuck[-1].stuck_by if len(stuck) >= STUCK_TWICE else frozenset()
 
 
-def wants_another(attempts: Sequence[Attempt], *, known_stuck: bool = False) -> bool:
-    """Whether a scenario must be played once more to be judged. `known_stuck`: LIV-1 counts by
-    another scenario already, so it need not be confirmed by this one."""
+def wants_another(attempts: Sequence[Attempt], *, known: Collection[str] = ()) -> bool:
+    """Whether a scenario must be played once more to be judged. `known`: the checks by which a lack
+    of progress counts in another scenario already, so it need not be confirmed by this one."""
     last = attempts[-1]
     if len(attempts) >= MOST_ATTEMPTS or any(a.violates for a in attempts):
         return False
     if last.is_stuck:
-        return not known_stuck and not is_confirmed_stuck(attempts)
+        return not last.stuck_by <= set(known) and not confirmed_stuck(attempts)
     return last.silence in (Verdict.HARNESS_ERROR, Verdict.INCONCLUSIVE)
 
 
@@ -137,29 +145,30 @@ def conclude(
     free = [a for a in attempts if not a.is_stuck]
     if violating:
         spoken = violating[0]
-    elif is_confirmed_stuck(attempts) or not free:
+    elif confirmed_stuck(attempts) or not free:
         spoken = stuck[-1]
     else:
         spoken = free[-1]
     verdicts = {id: spoken.verdicts[id] for id in checks}
     findings = [(finding, spoken.history) for finding in spoken.findings]
-    if LIVENESS in verdicts and len(stuck) == 1 and not hopeless:
-        finding = once_only(stuck[0], len(attempts))
-        findings = [(f, h) for f, h in findings if f.check != LIVENESS]
-        findings.append((finding, stuck[0].history))
-        verdicts[LIVENESS] = finding.verdict
+    if len(stuck) == 1 and not hopeless:
+        once = [f for f in once_only(stuck[0], len(attempts)) if f.check in verdicts]
+        findings = [(f, h) for f, h in findings if f.check not in LIVENESS]
+        findings += [(finding, stuck[0].history) for finding in once]
+        verdicts |= {finding.check: finding.verdict for finding in once}
     return ScenarioOutcome(name, verdicts, findings, len(attempts))
 
 
-def once_only(attempt: Attempt, attempts: int) -> Finding:
-    """LIV-1 when it was not seen twice: WARN after other attempts went well, INCONCLUSIVE when
-    there was no second one to tell."""
-    finding = next(f for f in attempt.findings if f.check == LIVENESS)
-    if attempts > 1:
-        return replace(
-            finding, verdict=Verdict.WARN, claim=f"{finding.claim} (In 1 of {attempts} attempts.)"
-        )
-    return replace(finding, verdict=Verdict.INCONCLUSIVE, reason="stuck")
+def once_only(attempt: Attempt, attempts: int) -> list[Finding]:
+    """What speaks of a lack of progress that was not seen twice: WARN after other attempts went
+    well, INCONCLUSIVE when there was no second one to tell."""
+    return [
+        replace(f, verdict=Verdict.WARN, claim=f"{f.claim} (In 1 of {attempts} attempts.)")
+        if attempts > 1
+        else replace(f, verdict=Verdict.INCONCLUSIVE, reason="stuck")
+        for f in attempt.findings
+        if f.check in LIVENESS
+    ]
 
 
 def skipped(name: str, why: str, checks: Sequence[str]) -> ScenarioOutcome:

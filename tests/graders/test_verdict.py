@@ -112,8 +112,8 @@ def test_when_a_scenario_is_played_again(attempts, again):
 
 def test_what_is_known_to_be_stuck_need_not_be_confirmed_in_each_scenario():
     assert wants_another([stuck()])
-    assert not wants_another([stuck()], known_stuck=True)
-    assert wants_another([broken()], known_stuck=True)
+    assert not wants_another([stuck()], known={"LIV-1"})
+    assert wants_another([broken()], known={"LIV-1"})
 
 
 @pytest.mark.parametrize(
