@@ -11,6 +11,15 @@ is told to. Requests that a library or a careful start-up may send by itself (cr
 looking at another group) were refused too, and are a WARN: the refusal harmed nobody. Asking for
 the coordinator of a group that is never joined is not even refused: some clients do so at once.
 
+**GRD-2 re-reading.** The program was handed more than 20 times as many records as its topics hold,
+which were 200 or more. Whoever reads a topic from its start for each event is far beyond that;
+restarts, rebalances, retries that seek back, and clients that drop what they had fetched when they
+pause are far below.
+
+**GRD-3 busy loop.** When everything was settled and nothing was sent, an instance used more than half
+of a processor, for 1.5 s or longer. Measured for the whole box. A busy machine gives a busy loop less
+CPU, so load can only hide one.
+
 **GRD-4 unearned-effect.** An effect of an event is durable before any record of that event was
 handed to any instance. The order is causal: fetches are recorded before the records are handed on,
 effects after their commit. Speaks only about events that are in the log (others are EFF-3) and only
@@ -29,8 +38,13 @@ from collections.abc import Iterator
 
 from graders.checks.finding import FactRef, Finding, lane_name
 from graders.checks.run import Run
-from graders.facts import Effect, Refused
+from graders.facts import Effect, Fetched, Idle, Refused, Settled
 from graders.verdicts import Verdict
+
+FEW_RECORDS = 200
+MOST_READS = 20
+LONG_IDLE_S = 1.5
+MOST_CPU = 0.5
 
 DESTRUCTIVE = frozenset(
     {
@@ -87,6 +101,61 @@ def forbidden(run: Run, refused: Refused) -> Finding:
         both="A program that keeps to the contract never needs it.",
         why=why,
         rows=(refused.n,),
+    )
+
+
+def rereading(run: Run) -> Iterator[Finding]:
+    """GRD-2."""
+    held = sum(len(records) for records in run.records.values())
+    handed = 0
+    for fetch in run.history.of(Fetched):
+        handed += fetch.last - fetch.first + 1
+        if held >= FEW_RECORDS and handed > MOST_READS * held:
+            yield read_again(run, fetch, held)
+            return
+
+
+def read_again(run: Run, fetch: Fetched, held: int) -> Finding:
+    """GRD-2 at the fetch that was too many."""
+    handed = sum(f.last - f.first + 1 for f in run.history.of(Fetched))
+    return Finding(
+        "GRD-2",
+        Verdict.FAIL,
+        claim=f"The program read each record about {handed // held} times.",
+        first=FactRef(len(run.history), f"Its topics held {held} records in all."),
+        second=FactRef(
+            fetch.n, f"Here it had been handed {MOST_READS * held}, in the end {handed}."
+        ),
+        both="A record is read once, and again only when something broke.",
+        why="Reading a topic from its start for each event costs more with every event. What is "
+        "needed of the past belongs in a table or in memory.",
+        rows=(fetch.n,),
+    )
+
+
+def busy_loop(run: Run) -> Iterator[Finding]:
+    """GRD-3."""
+    for idle in run.history.of(Idle):
+        if idle.waited_s >= LONG_IDLE_S and idle.cpu_s > MOST_CPU * idle.waited_s:
+            yield spinning(run, idle)
+
+
+def spinning(run: Run, idle: Idle) -> Finding:
+    """GRD-3 about one instance."""
+    settled = run.history.last(Settled)
+    quiet = settled.n if settled else idle.n
+    return Finding(
+        "GRD-3",
+        Verdict.FAIL,
+        claim=f"{idle.instance} kept a processor busy without any work.",
+        first=FactRef(quiet, "Everything was dealt with, and nothing more was sent."),
+        second=FactRef(
+            idle.n, f"{idle.instance} used {idle.cpu_s:.1f} s of CPU in {idle.waited_s:.1f} s."
+        ),
+        both="Who waits for records lets the client wait; that costs next to nothing.",
+        why="A poll without a timeout in a loop takes the processor away from its neighbours, and "
+        "from the program's own workers.",
+        rows=(idle.n,),
     )
 
 
