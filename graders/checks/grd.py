@@ -16,9 +16,9 @@ which were 200 or more. Whoever reads a topic from its start for each event is f
 restarts, rebalances, retries that seek back, and clients that drop what they had fetched when they
 pause are far below.
 
-**GRD-3 busy loop.** When everything was settled and nothing was sent, an instance used more than half
-of a processor, for 1.5 s or longer. Measured for the whole box. A busy machine gives a busy loop less
-CPU, so load can only hide one.
+**GRD-3 busy loop.** When everything was settled and nothing was sent, an instance used more than
+half of a processor, for 1.5 s or longer. Measured for the whole box. A busy machine gives a busy
+loop less CPU, so load can only hide one.
 
 **GRD-4 unearned-effect.** An effect of an event is durable before any record of that event was
 handed to any instance. The order is causal: fetches are recorded before the records are handed on,
