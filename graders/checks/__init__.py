@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import com, eff, grd, har, liv
+from graders.checks import com, eff, grd, har, liv, order, reb
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -43,8 +43,21 @@ CHECKS: dict[str, Check] = {
         Check("COM-3", "non-contiguous", "Commits passed no open record.", com.non_contiguous),
         Check("COM-4", "stale-commit", "Only owners committed.", com.stale_commit),
         Check("COM-5", "regression", "Positions only grew.", com.regression),
+        Check("ORD-1", "inversion", "Each key's effects kept their order.", order.inversion),
+        Check("ORD-2", "key-split", "Each key's records share a partition.", order.key_split),
+        Check("ORD-3", "overtaking", "Nothing overtook what failed or waited.", order.overtaking),
+        Check("ORD-4", "cross-key-independence", "Other keys went on.", order.independence),
+        Check("REB-1", "not-owner-effect", "Only owners had effects.", reb.not_owner_effect),
+        Check(
+            "REB-3",
+            "duplicates-after-handover",
+            "What was finished was committed before it was handed over.",
+            reb.repeated_after_handover,
+        ),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
+        Check("GRD-2", "re-reading", "Records were read about once.", grd.rereading),
+        Check("GRD-3", "busy-loop", "Without work there was no load.", grd.busy_loop),
         Check("GRD-4", "unearned-effect", "Effects followed their records.", grd.unearned_effect),
     )
 }
