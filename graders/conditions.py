@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from graders.facts import Assigned, Commit, Effect, Left, Process, Sent
+from graders.facts import Assigned, Call, Commit, Effect, Left, Process, Sent
 from graders.history import History
 
 
@@ -81,6 +81,14 @@ def within(place: str | None) -> str:
     return f" in {place}" if place else ""
 
 
+def called_about(sent: Sent, times: int = 1) -> Condition:
+    """Outside services have dealt with so many calls about this event, or have lost them."""
+    return Condition(
+        f"{times} call(s) about {sent.id}",
+        lambda h: sum(call.id == sent.id for call in h.of(Call)) >= times,
+    )
+
+
 def committed_past(sent: Sent, by: Named | None = None) -> Condition:
     """An accepted commit passed this record: a restart would not see it again."""
     return Condition(
@@ -104,36 +112,55 @@ def passes(commit: Commit, sent: Sent) -> bool:
 ENDS = ("exited", "killed", "stopped")
 
 
-def owners(history: History) -> dict[tuple[str, int], str]:
-    """Which instance owns each partition, by the last assignments that members were told of."""
-    owned: dict[tuple[str, int], Assigned] = {}
+# A partition of a topic as one group reads it: (group, topic, partition).
+Share = tuple[str, str, int]
+
+
+def shares(history: History) -> dict[Share, str]:
+    """Which instance owns each partition in each group, by the last assignments that members were
+    told of."""
+    owned: dict[Share, Assigned] = {}
     for fact in history:
         if isinstance(fact, Assigned):
-            owned = {lane: a for lane, a in owned.items() if a.member != fact.member}
-            owned |= dict.fromkeys(map(tuple, fact.partitions), fact)
+            owned = {share: a for share, a in owned.items() if a.member != fact.member}
+            owned |= {(fact.group, topic, partition): fact for topic, partition in fact.partitions}
         elif isinstance(fact, Left):
-            owned = {lane: a for lane, a in owned.items() if a.member != fact.member}
+            owned = {share: a for share, a in owned.items() if a.member != fact.member}
         elif isinstance(fact, Process) and fact.what in ENDS:
-            owned = {lane: a for lane, a in owned.items() if a.instance != fact.instance}
-    return {lane: assigned.instance for lane, assigned in owned.items()}
+            owned = {share: a for share, a in owned.items() if a.instance != fact.instance}
+    return {share: assigned.instance for share, assigned in owned.items()}
+
+
+def owners(history: History) -> dict[tuple[str, int], str]:
+    """Which instance owns each partition, where all instances are of one group."""
+    return {(topic, partition): owner for (_, topic, partition), owner in shares(history).items()}
+
+
+def all_shares(history: History) -> set[Share]:
+    """Every partition in every group that reads it."""
+    began = history.began
+    return {
+        (group, topic, partition)
+        for group, topics in began.readers.items()
+        for topic in topics
+        for partition in range(began.topics[topic])
+    }
 
 
 def owns(instance: Named, partitions: int = 1) -> Condition:
     """The instance was assigned at least so many partitions."""
     return Condition(
         f"{instance.name} to own {partitions} partition(s)",
-        lambda h: sum(owner == instance.name for owner in owners(h).values()) >= partitions,
+        lambda h: sum(owner == instance.name for owner in shares(h).values()) >= partitions,
     )
 
 
 def group_stable(members: int) -> Condition:
-    """All partitions are owned, by exactly so many instances."""
+    """All partitions are owned in each group, by exactly so many instances together."""
 
     def holds(history: History) -> bool:
-        owned = owners(history)
-        return len(set(owned.values())) == members and len(owned) == sum(
-            history.began.topics.values()
-        )
+        owned = shares(history)
+        return len(set(owned.values())) == members and owned.keys() == all_shares(history)
 
     return Condition(f"{members} member(s) to own all partitions", holds)
 

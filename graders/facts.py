@@ -8,7 +8,7 @@ the records, `Commit` when the broker's answer is known, `Effect` after its tran
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -28,7 +28,10 @@ class ScenarioBegan(Fact):
     """The first fact: what is being played. `topics` maps a topic's name on the broker to its
     number of partitions, for topics the program reads, `outputs` for those it writes; `needs` is
     the scenario's; `group` the program's. In the tables and topics of `repeats` one event may have
-    its effect several times."""
+    its effect several times; `dead_letters` are dead-letter topics. `services` holds what is asked
+    of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient.
+    `groups` tells of a program that is started as several apps what the group of each `reads`, and
+    which tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the challenge's `SagaSpec`."""
 
     challenge: str
     scenario: str
@@ -38,8 +41,19 @@ class ScenarioBegan(Fact):
     topics: Mapping[str, int]
     outputs: Mapping[str, int] = field(default_factory=dict)
     repeats: list[str] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
+    services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    saga: Mapping[str, Any] | None = None
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def readers(self) -> dict[str, list[str]]:
+        """The topics that each consumer group reads, by their names on the broker."""
+        if not self.groups:
+            return {self.group: list(self.topics)}
+        return {group: list(app["reads"]) for group, app in self.groups.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +75,7 @@ class Sent(Fact):
     """The grader sent an event. `outcome` ok: it is in the log at `offset`; fail: it is not; info:
     it may be. `expect` maps each table or topic in which this event must have an effect to its
     content there. `raw`: the record's value is not `value` as JSON but `payload` (see `as_text`;
-    None is a tombstone)."""
+    None is a tombstone). `headers` are [name, value] pairs in their order."""
 
     topic: str
     partition: int
@@ -74,7 +88,7 @@ class Sent(Fact):
     role: str = "event"
     raw: bool = False
     payload: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,12 +309,14 @@ class Fault(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Effect(Fact):
     """A row that the program inserted into an effect table, seen after its transaction committed;
-    or a record that it wrote to an effect topic, seen by a read_committed reader.
+    a record that it wrote to an effect topic, seen by a read_committed reader; or what an outside
+    service did because the program called it.
 
     `n` follows the order of commits, in a topic that of each partition. `committed_t` is the
     database's own time of the commit on the history's clock (seconds; same machine, same clock as
-    `t`), or the time at which the broker acknowledged the record. `instance` is known by the
-    connection that wrote, not by what the program says. Of a record, `table` is its topic's name
+    `t`), or the time at which the broker acknowledged the record or the service did it. `instance`
+    is known by the connection that wrote, not by what the program says. Of a service, `table` is
+    its name and `row` a number. Of a record, `table` is its topic's name
     in the challenge, `row` its offset, and `partition`, `key`, `headers` and `payload` (its value,
     see `as_text`; None is a tombstone) are what the log holds.
     """
@@ -314,7 +330,7 @@ class Effect(Fact):
     committed_t: float
     partition: int | None = None
     key: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: list[list[str]] = field(default_factory=list)
     payload: str | None = None
 
     @property
@@ -336,15 +352,16 @@ class Output(Fact):
     key: str | None
     value: Any
     instance: str | None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Performed(Fact):
     """A participant that the grader plays did something: `action` in its own words ("charge",
     "refund"), for the command `id` of the unit of work `subject` (a saga, an order). `outcome`
-    done, refused (definitely not done), repeated (done before, answered again) or ignored;
-    `content` holds what moved."""
+    done, refused (definitely not done), unavailable (not done this time), repeated (decided before,
+    answered again) or ignored (an undo of what was not done; it is barred from now on); `content`
+    holds what moved."""
 
     participant: str
     action: str
@@ -431,6 +448,11 @@ def as_text(data: bytes | None) -> str | None:
     except UnicodeDecodeError:
         return BASE64 + base64.b64encode(data).decode()
     return text if not text.startswith(BASE64) else BASE64 + base64.b64encode(data).decode()
+
+
+def header_texts(headers: Iterable[tuple[str, bytes]]) -> list[list[str]]:
+    """Headers as a history holds them."""
+    return [[name, as_text(value) or ""] for name, value in headers]
 
 
 KINDS: dict[str, type[Fact]] = {

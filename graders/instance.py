@@ -28,10 +28,11 @@ LINE_CHARS = 300
 
 
 class Instance:
-    """One running instance of the program, by its name (INSTANCE_ID)."""
+    """One running instance of the program, by its name (INSTANCE_ID); `app` is what it runs as."""
 
-    def __init__(self, lab: "Lab", name: str) -> None:
+    def __init__(self, lab: "Lab", name: str, app: str = "") -> None:
         self.name = name
+        self.app = app
         self.frozen = False
         self.abandoned = False
         self.cpu_seconds = 0.0
@@ -132,7 +133,7 @@ class Instance:
             self.name,
             command=lab.program.command,
             source=lab.program.source,
-            env=lab.environment(self.name),
+            env=lab.environment(self.name, self.app),
             door_ports=lab.program.door_ports,
             limits=lab.program.limits,
             mounts=lab.program.mounts,

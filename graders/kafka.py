@@ -9,7 +9,7 @@ import functools
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
@@ -45,7 +45,7 @@ class Outgoing:
 
     key: str | None
     value: bytes | None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class Kafka:
@@ -136,7 +136,7 @@ class Kafka:
                 record.value,
                 record.key,
                 partition=place,
-                headers=list(record.headers.items()),
+                headers=list(record.headers),
                 on_delivery=functools.partial(answered, index),
             )
         deadline = time.monotonic() + SEND_TIMEOUT_S

@@ -22,18 +22,27 @@ from typing import Any
 
 from graders.checks.eff import state_differences
 from graders.conditions import Condition, undone
-from graders.facts import Connection, Record, Sent, Settled, State, as_text
+from graders.facts import (
+    Connection,
+    Effect,
+    Record,
+    Sent,
+    Settled,
+    State,
+    as_text,
+    header_texts,
+)
 from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka, Outgoing
 from graders.settle import settle, until_at_work
 from graders.sink import Sink, SinkFault
-from graders.spec import Challenge, Event, Scenario
+from graders.spec import Challenge, Event, Scenario, variable_of
 from graders.tail import Reaction, Tail
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
 from sandbox.box import Limits
-from sandbox.gateway import FaultBuilder, Gateway
-from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
+from sandbox.gateway import CallFaultBuilder, FaultBuilder, Gateway
+from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
 
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
@@ -57,7 +66,7 @@ class Program:
     env: Mapping[str, str]
     mounts: Mapping[str, Path]
     limits: Limits
-    door_ports: tuple[int, ...] = (KAFKA_PORT, DATABASE_PORT)
+    door_ports: tuple[int, ...]
 
 
 @dataclass
@@ -65,8 +74,8 @@ class Lab:
     """One scenario's world: fresh topics, a fresh group and database, the program's instances.
 
     `rng` is drawn from the seed and the scenario's name, so a replay with the same seed sends the
-    same events. `patience` multiplies every time limit; repeats of a run that made no progress get
-    twice the time. Made by `stage.open_lab`.
+    same events. `groups` are the consumer groups by app. `patience` multiplies every time limit;
+    repeats of a run that made no progress get twice the time. Made by `stage.open_lab`.
     """
 
     challenge: Challenge
@@ -81,7 +90,7 @@ class Lab:
     tail: Tail
     database: Database
     tasks: asyncio.TaskGroup
-    group: str
+    groups: Mapping[str, str]
     topics: Mapping[str, str]
     on_event: OnEvent
     instances: dict[str, Instance] = field(default_factory=dict)
@@ -93,10 +102,11 @@ class Lab:
         self.rng = random.Random(drawn_from)  # noqa: S311
         self.sentinel_rng = random.Random(f"{drawn_from}|sentinels")  # noqa: S311
 
-    async def start(self, name: str = "app") -> Instance:
-        """Start an instance (or start it again under the same name). It is restarted, as an
-        orchestrator would, when it exits by itself: at most 5 times, 0.3 s after the exit."""
-        instance = self.instances.setdefault(name, Instance(self, name))
+    async def start(self, name: str = "app", *, app: str = "") -> Instance:
+        """Start an instance (or start it again under the same name); as one of the challenge's
+        apps, where there are several. It is restarted, as an orchestrator would, when it exits by
+        itself: at most 5 times, 0.3 s after the exit."""
+        instance = self.instances.setdefault(name, Instance(self, name, app))
         if self.started_at is None:
             self.started_at = self.history.clock.now()
         self.tell(f"{name} is started.")
@@ -146,7 +156,7 @@ class Lab:
                 role=role or ("duplicate" if event.id in known else "event"),
                 raw=event.raw is not None,
                 payload=as_text(event.raw.value) if event.raw else None,
-                headers={name: as_text(value) for name, value in event.headers.items()},
+                headers=header_texts(event.headers),
             )
             known.add(event.id)
             assert isinstance(fact, Sent)
@@ -222,6 +232,27 @@ class Lab:
             COMMIT_APIS, instance=instance.name if instance else None, **match
         )
 
+    def calls(self, service: str, id: str | None = None, **match: Any) -> CallFaultBuilder:
+        """The program's calls to an outside service, those about one event when its id is given, as
+        the target of one fault: `lab.calls("shipping", order.id, times=3).error(503)`; `match` as
+        in `Gateway.call_fault`."""
+        spec = next(spec for spec in self.challenge.services if spec.name == service)
+        where = None if id is None else lambda request: spec.identify(request) == id
+        return self.gateway.call_fault(service, where=where, **match)
+
+    def note_effect(self, service: str, id: str, content: Mapping[str, Any], by: str) -> None:
+        """Record that an outside service did what an instance asked of it."""
+        self.history.append(
+            "effect",
+            table=service,
+            row=len(self.history.of(Effect)) + 1,
+            id=id,
+            content=dict(content),
+            instance=by,
+            txid="",
+            committed_t=round(self.history.now(), 6),
+        )
+
     def topic(self, name: str) -> str:
         """The name on the broker of a topic of the challenge."""
         return self.topics[name]
@@ -279,16 +310,22 @@ class Lab:
             c.service == "kafka" for c in self.history.of(Connection)
         )
 
-    def environment(self, instance: str) -> dict[str, str]:
-        """What an instance sees of the world."""
-        topics = {f"{name.upper()}_TOPIC": topic for name, topic in self.topics.items()}
+    def environment(self, instance: str, app: str) -> dict[str, str]:
+        """What an instance sees of the world, started as one of the challenge's apps."""
+        topics = {variable_of(name): topic for name, topic in self.topics.items()}
+        services = {
+            f"{spec.name.upper()}_URL": f"http://127.0.0.1:{port}"
+            for port, spec in self.challenge.service_ports.items()
+        }
         return {
             **self.program.env,
             **topics,
+            **services,
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{KAFKA_PORT}",
             "DATABASE_URL": self.database.url_in_box,
-            "GROUP_ID": self.group,
+            "GROUP_ID": self.groups[app],
             "INSTANCE_ID": instance,
+            **({"SERVICE": app} if app else {}),
         }
 
     async def recover(self) -> None:

@@ -3,10 +3,12 @@
 *Accounted for*: every event sent has its effects, the group's position lies past every record, all
 partitions are owned by living instances, and whoever was evicted has joined again. When that
 stays so for 0.3 s the run is quiet; the good case costs no more. Otherwise the wait goes on while
-there is progress (new effects, positions, records handed out), at most 60 s, and ends when there
+there is progress (new effects, positions, records handed out, calls to outside services, up to ten
+about one thing), at most 60 s, and ends when there
 was none for 7 s: longer than the usual commit timer of 5 s. An effect that is missing although
 the position lies past everything can only come late by a retry inside the program, so 3 s must do
-for it, and for state that is written apart from the effects. All times are multiplied by the run's
+for it, and for state that is written apart from the effects. Where the statement allows pauses
+(`timer_s`), one and a half of them are waited in addition. All times are multiplied by the run's
 patience.
 
 Positions are read from the gateway's facts, and confirmed by asking the broker before they are
@@ -18,8 +20,21 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graders.conditions import owners
-from graders.facts import Assigned, Commit, Effect, Fetched, Joined, Left, Output, Process, Sent
+from graders.checks.finding import lane_name, short_topic
+from graders.conditions import Share, all_shares, shares
+from graders.facts import (
+    Assigned,
+    Call,
+    Commit,
+    Effect,
+    Fetched,
+    Joined,
+    Left,
+    Output,
+    Performed,
+    Process,
+    Sent,
+)
 from graders.history import History
 
 if TYPE_CHECKING:
@@ -34,9 +49,9 @@ BEGIN_S = 1.0
 LOOK_S = 0.25
 ASK_AFTER_S = 1.0
 BREATH_S = 0.03
+MOST_CALLS = 10
+TIMERS = 1.5  # how many of the statement's longest pauses may pass before silence means anything
 ENDS = ("exited", "killed", "stopped", "abandoned")
-
-Lane = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,11 @@ class Position:
     """How far a run has come. Two equal positions mean that nothing happened in between."""
 
     missing: tuple[str, ...]
-    behind: tuple[tuple[str, int, int], ...]
+    behind: tuple[tuple[str, str, int, int], ...]
     effects: int
     reached: tuple[int, ...]
+    calls: int
+    deeds: int
     ends: int
 
     @property
@@ -61,41 +78,64 @@ class Course:
     def __init__(self, history: History) -> None:
         self.history = history
 
-    def position(self, committed: dict[Lane, int]) -> Position:
-        """The position now, with the group's offsets as given."""
+    def position(self, committed: dict[Share, int]) -> Position:
+        """The position now, with the groups' offsets as given."""
         sent = self.history.of(Sent)
         done = {(effect.table, effect.id) for effect in self.history.of(Effect)}
         wanted = dict.fromkeys((table, s.id) for s in sent for table in s.expect)
-        ends: dict[Lane, list[int]] = {}
-        for s in sent:
-            ends.setdefault((s.topic, s.partition), []).append(s.offset or 0)
+        ends = self.owed()
         behind = [
-            (*lane, sum(offset >= committed.get(lane, 0) for offset in offsets))
-            for lane, offsets in sorted(ends.items())
+            (*share, sum(offset >= committed.get(share, 0) for offset in offsets))
+            for share, offsets in sorted(ends.items())
         ]
-        fetched: dict[Lane, int] = {}
+        fetched: dict[tuple[str, int], int] = {}
         for fetch in self.history.of(Fetched):
             lane = (fetch.topic, fetch.partition)
             fetched[lane] = max(fetched.get(lane, -1), fetch.last)
         return Position(
             missing=tuple(id for table, id in wanted if (table, id) not in done),
-            behind=tuple(each for each in behind if each[2]),
+            behind=tuple(each for each in behind if each[-1]),
             effects=len(done),
-            reached=(*sorted(fetched.values()), *(committed.get(lane, 0) for lane in sorted(ends))),
+            reached=(*sorted(fetched.values()), *(committed.get(each, 0) for each in sorted(ends))),
+            calls=sum(call.number <= MOST_CALLS for call in self.history.of(Call)),
+            deeds=len({deed.id for deed in self.history.of(Performed)}),
             ends=sum(p.what in ENDS for p in self.history.of(Process)),
         )
 
-    def committed(self) -> dict[Lane, int]:
-        """The group's offsets as the gateway saw them accepted, open transactions included."""
-        found: dict[Lane, int] = {}
+    def owed(self) -> dict[Share, list[int]]:
+        """The offsets that each group must pass: of what was sent, and of what the program wrote to
+        topics that it reads itself."""
+        began = self.history.began
+        on_broker = {short_topic(topic): topic for topic in began.topics}
+        places = [(s.topic, s.partition, s.offset or 0) for s in self.history.of(Sent)]
+        places += [
+            (on_broker[e.table], e.partition, e.row)
+            for e in self.history.of(Effect)
+            if e.partition is not None and e.table in on_broker
+        ]
+        places += [
+            (on_broker[o.topic], o.partition, o.offset)
+            for o in self.history.of(Output)
+            if o.topic in on_broker
+        ]
+        found: dict[Share, list[int]] = {}
+        for group, topics in began.readers.items():
+            for topic, partition, offset in places:
+                if topic in topics:
+                    found.setdefault((group, topic, partition), []).append(offset)
+        return found
+
+    def committed(self) -> dict[Share, int]:
+        """The groups' offsets as the gateway saw them accepted, open transactions included."""
+        found: dict[Share, int] = {}
         for commit in self.history.of(Commit):
             if commit.outcome == "accepted":
-                found[commit.topic, commit.partition] = commit.offset
+                found[commit.group, commit.topic, commit.partition] = commit.offset
         return found
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
-        kinds = (Effect, Output, Commit, Process, Joined, Assigned, Fetched, Left)
+        kinds = (Effect, Output, Call, Commit, Process, Joined, Assigned, Fetched, Left)
         return sum(len(self.history.of(kind)) for kind in kinds)
 
 
@@ -111,9 +151,9 @@ def all_have_returned(lab: "Lab") -> bool:
         elif isinstance(fact, Joined | Process) and is_fresh_start(fact):
             evicted.discard(fact.instance)
     living = {name for name, instance in lab.instances.items() if instance.alive}
-    owned = owners(lab.history)
-    lanes = sum(lab.history.began.topics.values())
-    return not evicted & living and len(owned) == lanes and set(owned.values()) <= living
+    owned = shares(lab.history)
+    is_shared = owned.keys() == all_shares(lab.history)
+    return not evicted & living and is_shared and set(owned.values()) <= living
 
 
 def is_fresh_start(fact: Joined | Process) -> bool:
@@ -158,7 +198,7 @@ class Watch:
         self.began_at = time.monotonic()
         self.seen = len(lab.history)
         self.unrest = -1
-        self.answer: dict[Lane, int] | None = None
+        self.answer: dict[Share, int] | None = None
         self.answer_at = 0
         self.position = self.course.position({})
         self.quiet = False
@@ -181,7 +221,8 @@ class Watch:
             if self.quiet and (now - self.rested >= LOST_S * patience or await self.lab.adds_up()):
                 return True
         lost = bool(self.position.missing) and not self.position.behind
-        if now - self.moved >= (LOST_S if lost else self.stuck_s) * patience:
+        idle_s = (LOST_S if lost else self.stuck_s) + TIMERS * self.lab.challenge.timer_s
+        if now - self.moved >= idle_s * patience:
             if await self._overlooked():
                 return False
             self.quiet = not self.position.behind
@@ -199,7 +240,8 @@ class Watch:
         if not position.behind or now - self.moved > ASK_AFTER_S:
             await self._ask()
             position = self.course.position(self._committed())
-        if position != self.position:
+        # A participant that has something left to do is no standstill of the program's.
+        if position != self.position or self.lab.promises:
             self.position, self.moved = position, now
 
     async def _overlooked(self) -> bool:
@@ -209,19 +251,21 @@ class Watch:
         await self.lab.tail.catch_up()
         return self.has_news(self.lab.history)
 
-    def _committed(self) -> dict[Lane, int]:
-        """The group's offsets: as the broker said, if no commit was seen since; else as seen."""
+    def _committed(self) -> dict[Share, int]:
+        """The groups' offsets: as the broker said, if no commit was seen since; else as seen."""
         if self.answer is not None and self.answer_at == len(self.lab.history.of(Commit)):
             return self.answer
         return self.course.committed()
 
     async def _ask(self) -> None:
-        """Ask the broker for the group's offsets."""
+        """Ask the broker for the groups' offsets."""
         self.answer_at = len(self.lab.history.of(Commit))
-        topics = self.lab.history.began.topics
-        lanes = [(topic, p) for topic, count in topics.items() for p in range(count)]
-        found = await self.lab.kafka.committed(self.lab.group, lanes)
-        self.answer = {lane: offset for lane, offset in found.items() if offset is not None}
+        answer: dict[Share, int] = {}
+        for group, topics in self.lab.history.began.readers.items():
+            lanes = [(t, p) for t in topics for p in range(self.lab.history.began.topics[t])]
+            found = await self.lab.kafka.committed(group, lanes)
+            answer |= {(group, *lane): o for lane, o in found.items() if o is not None}
+        self.answer = answer
 
     def record(self) -> None:
         """Write down how the wait ended."""
@@ -232,7 +276,7 @@ class Watch:
             waited_s=round(time.monotonic() - self.began_at, 3),
             unmet=unmet(position, self.lab),
             missing=len(position.missing),
-            behind=[list(each) for each in position.behind],
+            behind=[list(each) for _, *each in position.behind],
             moving=self.moving,
         )
 
@@ -245,9 +289,9 @@ def unmet(position: Position, lab: "Lab") -> list[str]:
         some = ", ".join(position.missing[:3])
         more = ", ..." if len(position.missing) > 3 else ""
         words.append(f"{len(position.missing)} of {total} events have no effect ({some}{more})")
-    for topic, partition, count in position.behind:
-        name = f"{topic.split('.', 1)[0]}-{partition}"
-        words.append(f"{name}: {count} record(s) not committed")
+    for group, topic, partition, count in position.behind:
+        whose = f" by {group}" if len(lab.groups) > 1 else ""
+        words.append(f"{lane_name((topic, partition))}: {count} record(s) not committed{whose}")
     if lab.is_gone():
         words.append("the program was given up")
     return words

@@ -13,6 +13,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from sandbox.gateway import HttpRequest, HttpResponse
+from sandbox.gateway.outside import idempotency_key
+
 if TYPE_CHECKING:
     from graders.facts import Sent
     from graders.lab import Lab
@@ -29,8 +32,11 @@ SKILLS = (
 MAX_FILES = 60
 MAX_FILE_BYTES = 256_000
 MAX_TOTAL_BYTES = 1_000_000
+FIRST_SERVICE_PORT = 8081
 
 Row = Mapping[str, Any]
+# A record's headers in their order; a name may come more than once.
+Headers = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Event:
     key: str
     value: Row
     raw: Raw | None = None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+    headers: Headers = ()
     expect: Mapping[str, Row] | None = None
 
     @property
@@ -64,9 +70,10 @@ class TopicSpec:
     """A topic of the challenge; every scenario gets a fresh one under a name of its own.
 
     `name` is what scenarios say and what names the program's variable: "payments" gives
-    PAYMENTS_TOPIC. `role` says who writes and who reads: the grader sends events to an "input" and
-    answers to a "reply" topic, and the program reads both; the program writes to an "output" topic,
-    and to an "internal" one that it reads itself. The grader reads what the program writes.
+    PAYMENTS_TOPIC (see `variable_of`). `role` says who writes and who reads: the grader sends
+    events to an "input" and answers to a "reply" topic, and the program reads both; the program
+    writes to an "output" topic, and to an "internal" one that it reads itself. The grader reads
+    what the program writes.
     """
 
     name: str
@@ -84,7 +91,27 @@ class TopicSpec:
         return self.role in ("output", "internal")
 
 
+def variable_of(topic: str) -> str:
+    """The program's variable for a topic: "order-outcomes" gives ORDER_OUTCOMES_TOPIC."""
+    return f"{topic.upper().replace('-', '_')}_TOPIC"
+
+
 ROLES = ("input", "reply", "output", "internal")
+
+
+@dataclass(frozen=True)
+class AppSpec:
+    """One of the services that the program itself is started as, told by its variable SERVICE; each
+    has a consumer group of its own.
+
+    `reads` are the topics it subscribes to, out of those that the program reads. `effects` are the
+    tables and topics where an event that it reads has its effect before the event's offset is
+    committed; an effect that waits for further events is not among them.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    effects: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -106,13 +133,42 @@ class EffectTopic:
 
     `id` is the field of the record's JSON value with the event's id, or "" when the challenge's
     `identify` finds the event; `content` the fields that carry the event's values. `repeats`:
-    delivery is at least once, so an event's record may come more than once.
+    delivery is at least once, so an event's record may come more than once. `dead_letters`: it is a
+    dead-letter topic, which family DLQ judges.
     """
 
     topic: str
     id: str = ""
     content: tuple[str, ...] = ()
     repeats: bool = False
+    dead_letters: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """An outside HTTP service that the program calls and the grader plays: "shipping" gives
+    SHIPPING_URL.
+
+    `id` is the field of a request's JSON body with the event's id, or "" when that is its
+    Idempotency-Key header. `attempts` is how often the program may call for one record, 0 for any
+    number; `pauses` the least seconds between a failed attempt and the next, of which the last goes
+    on; `transient` the statuses after which another attempt is due.
+    """
+
+    name: str
+    id: str = ""
+    attempts: int = 0
+    pauses: tuple[float, ...] = ()
+    transient: tuple[int, ...] = (429, 503)
+
+    def identify(self, request: HttpRequest) -> str | None:
+        """The id of the event that a request is about; None when it names none."""
+        found = request.field(self.id) if self.id else idempotency_key(request)
+        return found if isinstance(found, str) else None
+
+
+# How a service answers an instance's request.
+Answer = Callable[[str, HttpRequest], Awaitable[HttpResponse]]
 
 
 @dataclass(frozen=True)
@@ -125,7 +181,11 @@ class OutputRecord:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Mapping[str, bytes]
+    headers: Headers
+
+    def header(self, name: str) -> bytes | None:
+        """The last header of a name, as Kafka's lastHeader; None when there is none."""
+        return dict(self.headers).get(name)
 
     @cached_property
     def json(self) -> Any:
@@ -151,6 +211,30 @@ class StateTable:
     key: tuple[str, ...]
     values: tuple[str, ...]
     absent: Row = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SagaStep:
+    """A step of a saga: the action that a command asks for, and the one that undoes it ("" for
+    none). `moves` are the fields of the saga's event that the command carries: whose, and, where
+    there is a second, how much of what is conserved. The `pivot` is the last step that may be
+    refused; it cannot be undone."""
+
+    action: str
+    undo: str = ""
+    moves: tuple[str, ...] = ()
+    pivot: bool = False
+
+
+@dataclass(frozen=True)
+class SagaSpec:
+    """What each event of an input topic begins, when it is a saga: its steps in their order, the
+    output topic that tells how each ended ("completed" or "cancelled"), and the seconds after which
+    a reply is overdue."""
+
+    outcomes: str
+    overdue_s: float
+    steps: tuple[SagaStep, ...]
 
 
 @dataclass(frozen=True)
@@ -188,8 +272,11 @@ class Challenge:
     `identify(record, sent)` finds the id of the event that a record of an EffectTopic is about,
     among the events sent, where no field of its value says so; None when there is none.
     `sentinel(rng)` makes an ordinary event; the graders send some at the end to see that everything
-    before them was dealt with. `limits` None means the box's own defaults. `questions` are the
-    rubric's follow-up questions by check id; `starter` the first files by language.
+    before them was dealt with. `serve(lab)` gives the answers of the services by name, anew for
+    each scenario; they must take any request. `timer_s` is the longest time for which the
+    statement lets a program wait and do nothing. `limits` None means the box's own defaults.
+    `questions` are the rubric's follow-up questions by check id; `starter` the first files by
+    language.
     """
 
     name: str
@@ -208,11 +295,24 @@ class Challenge:
     fold: Callable[[Sequence[Row]], Mapping[str, Sequence[Row]]]
     sentinel: Callable[[random.Random], Event]
     identify: Callable[[OutputRecord, Sequence["Sent"]], str | None] = lambda record, sent: None
+    services: tuple[ServiceSpec, ...] = ()
+    serve: Callable[["Lab"], Mapping[str, Answer]] = lambda lab: {}
+    declared: tuple[AppSpec, ...] = ()
+    saga: SagaSpec | None = None
+    timer_s: float = 0.0
     limits: "Limits | None" = None
     statement: str = ""
     rubric: str = ""
     questions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     starter: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def apps(self) -> tuple[AppSpec, ...]:
+        """What the program is started as: the apps that the challenge has `declared`, else one
+        without a name, which reads all and has all effects."""
+        reads = tuple(topic.name for topic in self.topics if topic.is_read)
+        effects = (e.table if isinstance(e, EffectTable) else e.topic for e in self.effects)
+        return self.declared or (AppSpec("", reads, tuple(effects)),)
 
     @property
     def effect_tables(self) -> list[EffectTable]:
@@ -223,6 +323,11 @@ class Challenge:
     def effect_topics(self) -> list[EffectTopic]:
         """The effects that are records written by the program."""
         return [effect for effect in self.effects if isinstance(effect, EffectTopic)]
+
+    @property
+    def service_ports(self) -> dict[int, ServiceSpec]:
+        """The services by the port at which the program finds them."""
+        return dict(enumerate(self.services, FIRST_SERVICE_PORT))
 
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name; KeyError with the known names when there is none."""

@@ -4,17 +4,19 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from graders.history import Recorder
 from graders.kafka import Kafka
 from graders.lab import Lab, OnEvent, Program, tell
 from graders.sink import open_sink
-from graders.spec import Challenge, Scenario
+from graders.spec import Answer, AppSpec, Challenge, Scenario, ServiceSpec
 from graders.tail import Tail
 from graders.trouble import PlatformFault
 from sandbox.broker import Broker
-from sandbox.gateway import Gateway, Policy
+from sandbox.gateway import Gateway, HttpRequest, HttpResponse, HttpService, Policy
 from sandbox.postgres import Cluster, lend_database
 
 STALL_PERIOD_S = 0.05
@@ -40,7 +42,10 @@ async def open_lab(
     block and comes out as an exception (group); the history keeps what was seen until then."""
     suffix = secrets.token_hex(3)
     topics = {topic.name: f"{topic.name}.{suffix}" for topic in challenge.topics}
-    group = f"{challenge.topics[0].name}-service-{suffix}"
+    groups = {
+        app.name: f"{app.name or challenge.topics[0].name}-service-{suffix}"
+        for app in challenge.apps
+    }
     inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_read}
     outputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_written}
     history.append(
@@ -49,14 +54,19 @@ async def open_lab(
         scenario=scenario.name,
         seed=seed,
         driver="process",
-        group=group,
+        group=groups[challenge.apps[0].name],
+        groups={groups[app.name]: promises(app, topics) for app in challenge.declared},
         topics=inputs,
         outputs=outputs,
         repeats=[effect.topic for effect in challenge.effect_topics if effect.repeats],
+        dead_letters=[effect.topic for effect in challenge.effect_topics if effect.dead_letters],
+        services={spec.name: demands(spec) for spec in challenge.services},
+        saga=asdict(challenge.saga) if challenge.saga else None,
         needs=sorted(scenario.needs),
     )
     tell(history, on_event, scenario, "Topics, a group and a database are made.")
     await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
+    answers: dict[str, Answer] = {}
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
         gateway = Gateway(
@@ -66,8 +76,9 @@ async def open_lab(
             policy=Policy(
                 read=frozenset(inputs),
                 write=frozenset(outputs),
-                groups=frozenset({group}),
+                groups=frozenset(groups.values()),
             ),
+            services=outside_services(challenge, answers),
         )
         stack.push_async_callback(gateway.close)
         sink = await stack.enter_async_context(
@@ -77,10 +88,37 @@ async def open_lab(
         tasks = await stack.enter_async_context(watch(history, broker, tail))
         lab = Lab(
             challenge, scenario, seed, patience, program, history, kafka, gateway, sink, tail,
-            database, tasks, group, topics, on_event,
+            database, tasks, groups, topics, on_event,
         )  # fmt: skip
+        answers.update(challenge.serve(lab))
         stack.push_async_callback(lab.end_instances)
         yield lab
+
+
+def demands(spec: ServiceSpec) -> dict[str, Any]:
+    """What is asked of calls to a service, as a history says it."""
+    return {
+        "attempts": spec.attempts,
+        "pauses": list(spec.pauses),
+        "transient": list(spec.transient),
+    }
+
+
+def outside_services(challenge: Challenge, answers: Mapping[str, Answer]) -> dict[int, HttpService]:
+    """The challenge's services by port; `answers` may be filled until the program is started."""
+
+    def service(spec: ServiceSpec) -> HttpService:
+        async def answer(instance: str, request: HttpRequest) -> HttpResponse:
+            return await answers[spec.name](instance, request)
+
+        return HttpService(spec.name, answer, spec.identify)
+
+    return {port: service(spec) for port, spec in challenge.service_ports.items()}
+
+
+def promises(app: AppSpec, topics: Mapping[str, str]) -> dict[str, list[str]]:
+    """What an app's group reads, by the names on the broker, and what its commits promise."""
+    return {"reads": [topics[name] for name in app.reads], "effects": list(app.effects)}
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from graders.facts import Produced, Sent, as_text
+from graders.facts import Produced, Sent, as_text, header_texts
 from graders.history import Recorder
 from graders.kafka import Kafka, Lane, make_consumer
 from graders.spec import Challenge, EffectTopic, OutputRecord
@@ -160,16 +160,15 @@ class Tail:
         )
 
 
-def headers_of(message: Message) -> dict[str, bytes]:
-    """A record's headers by name; of several with one name the last, as Kafka's lastHeader."""
+def headers_of(message: Message) -> list[tuple[str, bytes]]:
+    """A record's headers in their order; a missing value counts as an empty one."""
     found: Any = message.headers() or ()
-    return {name: value or b"" for name, value in found}
+    return [(name, value or b"") for name, value in found]
 
 
 def texts(record: OutputRecord) -> dict[str, Any]:
     """A record's key and headers as a history holds them."""
-    headers = {name: as_text(value) for name, value in record.headers.items()}
-    return {"key": as_text(record.key), "headers": headers}
+    return {"key": as_text(record.key), "headers": header_texts(record.headers)}
 
 
 class Writers:

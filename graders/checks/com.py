@@ -7,7 +7,9 @@ Transactional commits (TxnOffsetCommit) count only when their transaction ends, 
 out of every check here; what they lose or double shows as EFF-1 or EFF-2. Many styles are legal:
 one commit per record or per batch, synchronous, asynchronous or by a timer, late, repeated, or
 beside a position that the program keeps in its own database. Where an event has rows and records,
-its rows are what counts: a record may be published later from the database.
+its rows are what counts: a record may be published later from the database. Of a program that is
+started as several apps, each group is judged by itself, and only by the effects that its commits
+promise (see `AppSpec`).
 
 **COM-1 commit-ahead.** An accepted commit passed a record that had been fetched and whose effect
 was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when that
@@ -55,7 +57,7 @@ from collections.abc import Iterator
 from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
-from graders.checks.run import Lane, Run
+from graders.checks.run import Lane, Run, each_group
 from graders.facts import Assigned, Commit, Effect, Fault, Joined, Left, Process, Sent
 from graders.verdicts import Verdict
 
@@ -72,6 +74,7 @@ FENCED = frozenset(
 )
 
 
+@each_group
 def commit_ahead(run: Run) -> Iterator[Finding]:
     """COM-1."""
     yield from beyond_the_end(run)
@@ -106,6 +109,7 @@ def beyond(run: Run, commit: Commit, end: int) -> Finding:
     )
 
 
+@each_group
 def non_contiguous(run: Run) -> Iterator[Finding]:
     """COM-3."""
     for commit, place, overtaken_by in passed_unfinished(run):
@@ -145,8 +149,8 @@ def finish_times(run: Run) -> dict[str, float | None]:
 def binding(run: Run, sent: Sent) -> list[str]:
     """Where an event must have its effect before its record may be committed: its tables; its
     topics only when it has no table, for what is durable in the database may be published later."""
-    tables = [place for place in sent.expect if place not in run.written_topics]
-    return tables or list(sent.expect)
+    places = [place for place in sent.expect if run.promises(place)]
+    return [place for place in places if place not in run.written_topics] or places
 
 
 def is_done(done: dict[str, float | None], id: str | None, commit: Commit) -> bool:
@@ -252,6 +256,7 @@ def held_at(run: Run, n: int) -> list[Fault]:
     return list(holding.values())
 
 
+@each_group
 def off_by_one(run: Run) -> Iterator[Finding]:
     """COM-2."""
     settled, start = run.settled, run.aftershock
@@ -307,6 +312,7 @@ def one_too_low(run: Run, commit: Commit, effect: Effect, again: int) -> Finding
     )
 
 
+@each_group
 def stale_commit(run: Run) -> Iterator[Finding]:
     """COM-4."""
     yield from by_strangers(run)
@@ -320,9 +326,9 @@ def stale_commit(run: Run) -> Iterator[Finding]:
 
 def by_strangers(run: Run) -> Iterator[Finding]:
     """The first accepted commit of each instance that was never a member of the group."""
-    seen = {joined.instance for joined in run.history.of(Joined)}
+    seen = set(run.instances)
     for commit in run.history.of(Commit):
-        if commit.outcome == "accepted" and commit.instance not in seen:
+        if commit.outcome == "accepted" and run.is_of_group(commit) and commit.instance not in seen:
             seen.add(commit.instance)
             yield by_stranger(run, commit)
 
@@ -354,7 +360,7 @@ def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:
     several members of the group."""
     told: dict[str, list[Assigned]] = {}
     for assigned in run.history.of(Assigned):
-        if assigned.n < commit.n:
+        if assigned.n < commit.n and assigned.group == commit.group:
             told.setdefault(assigned.member, []).append(assigned)
     own = [each[-2:] for each in told.values() if each[0].instance == commit.instance]
     if not own or any(includes(a, lane) for each in own for a in each):
@@ -405,6 +411,8 @@ def rejected_in_a_row(run: Run) -> Iterator[Finding]:
     """COM-4 about an instance that goes on committing though it is fenced."""
     row: dict[str, list[Commit]] = {}
     for fact in run.history:
+        if isinstance(fact, Commit | Joined) and not run.is_of_group(fact):
+            continue
         if isinstance(fact, Joined) or (isinstance(fact, Commit) and fact.outcome == "accepted"):
             row.pop(fact.instance, None)
         elif isinstance(fact, Commit) and fact.error in FENCED:
@@ -428,6 +436,7 @@ def ignores_rejection(commits: list[Commit]) -> Finding:
     )
 
 
+@each_group
 def regression(run: Run) -> Iterator[Finding]:
     """COM-5."""
     for lane, commits in run.commits.items():

@@ -12,7 +12,7 @@ the group is stable, every armed fault is over, and nothing has moved for a whil
 never came. May wrongly accuse a program that is merely late or stuck: so it speaks only about
 events from before a time when the run was quiet, even if it got stuck later; about others it says
 INCONCLUSIVE (stuck), and LIV-1 says what is stuck. Events for which no effect is expected are
-left out.
+left out, and those that are, or should be, in a dead-letter topic: family DLQ judges these.
 
 **EFF-2 duplicate-effect.** One event has two rows in one effect table, or two records in an effect
 topic that promises to hold one. Two records with the same id
@@ -21,8 +21,9 @@ are never seen, so retries after an aborted transaction are free.
 
 **EFF-3 phantom-effect.** An effect that no visible record explains: an unknown or aborted event, a
 table in which this event has no effect, or values that differ from the event's. Columns that are
-not part of the contract (serial numbers, times) are not compared. Speaks only when the log is
-known: the topics were read to their end and held all that was acknowledged.
+not part of the contract (serial numbers, times) are not compared, and dead-letter topics are left
+to family DLQ. Speaks only when the log is known: the topics were read to their end and held all
+that was acknowledged.
 
 **EFF-4 over-dedup.** An event was read, its effect is missing, and another event that looks the
 same except for its id has one: the program took equal content for equal identity. Also when a run
@@ -70,7 +71,11 @@ ONCE = "At most one effect per event is allowed; both cannot be true of an idemp
 def lost_effect(run: Run) -> Iterator[Finding]:
     """EFF-1."""
     mistaken = {id for id, _ in over_deduplicated(run)}
-    missing = [(table, id) for table, id in run.missing if id not in mistaken]
+    missing = [
+        (table, id)
+        for table, id in run.missing
+        if id not in mistaken and table not in run.dead_letters and not run.dead_lettered(id)
+    ]
     waiting = [id for _, id in missing if not was_at_rest(run, id)]
     yield from (lost(run, table, id) for table, id in missing if id not in waiting)
     if waiting:
@@ -98,8 +103,9 @@ def stuck(check: str, ids: list[str]) -> Finding:
 def lost(run: Run, table: str, id: str) -> Finding:
     """EFF-1 about one event."""
     place = run.places[id][0]
-    commit = run.commit_past(place)
-    fetch = run.fetch_of(place)
+    promising = next((view for view in run.by_group if view.promises(table)), run)
+    commit = promising.commit_past(place)
+    fetch = promising.fetch_of(place)
     assert run.rest is not None
     if commit:
         first = FactRef(
@@ -191,8 +197,8 @@ def why_twice(run: Run, one: Effect, two: Effect) -> str:
 def phantom_effect(run: Run) -> Iterator[Finding]:
     """EFF-3."""
     if run.log_is_known:
-        for effects in run.effects.values():
-            for effect in effects:
+        for (table, _), effects in run.effects.items():
+            for effect in effects if table not in run.dead_letters else ():
                 yield from phantom(run, effect)
 
 

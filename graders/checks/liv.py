@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from graders.checks.com import off_by_one
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Connection, Process, Refused, Settled, Stall
+from graders.facts import Connection, Process, Refused, Settled, Stall, State
 from graders.verdicts import Verdict
 
 
@@ -112,12 +112,19 @@ def probable_cause(run: Run) -> FactRef:
             "in its environment.",
         )
     latest = processes[-1].n if processes else 1
-    for service, name in (("kafka", "the broker"), ("database", "the database")):
+    for service, name in needed_services(run):
         if not any(c.service == service for c in run.history.of(Connection)):
             return FactRef(latest, f"The program never opened a connection to {name}.")
     if not run.fetches:
         return FactRef(latest, "The program was up and never fetched a record.")
     return FactRef(latest, "The program was up and unhindered.")
+
+
+def needed_services(run: Run) -> Iterator[tuple[str, str]]:
+    """What no program can do without, as (service, name): its database when it has state there."""
+    yield "kafka", "the broker"
+    if run.history.of(State):
+        yield "database", "the database"
 
 
 def ended(process: Process) -> str:

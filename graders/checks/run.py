@@ -1,8 +1,10 @@
 """A history with the look-ups that several checks need. Nothing here judges."""
 
+import functools
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from graders.checks.finding import Place, short_topic
 from graders.facts import (
@@ -10,6 +12,7 @@ from graders.facts import (
     Commit,
     Effect,
     Fetched,
+    Joined,
     Phase,
     Process,
     Record,
@@ -19,18 +22,45 @@ from graders.facts import (
 from graders.history import History
 
 Lane = tuple[str, int]
+T = TypeVar("T")
 
 
 class Run:
-    """One scenario's history, indexed. Lanes are (topic, partition)."""
+    """One scenario's history, indexed. Lanes are (topic, partition). With a `group`, only what that
+    group reads, commits and promises by its commits."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, group: str | None = None) -> None:
         self.history = history
+        self.group = group
+
+    @cached_property
+    def by_group(self) -> list["Run"]:
+        """The run as each group of the program sees it; the run itself when there is one group."""
+        groups = self.history.began.groups if self.group is None else ()
+        return [Run(self.history, group) for group in groups] or [self]
+
+    @cached_property
+    def instances(self) -> set[str]:
+        """The instances that joined the group at some time."""
+        return {joined.instance for joined in self.history.of(Joined) if self.is_of_group(joined)}
+
+    def is_of_group(self, fact: Commit | Joined) -> bool:
+        """Whether a fact is about the group, or there is but one."""
+        return self.group in (None, fact.group)
+
+    def reads(self, topic: str) -> bool:
+        """Whether the group reads a topic, or there is but one group."""
+        return self.group is None or topic in self.history.began.readers[self.group]
+
+    def promises(self, table: str) -> bool:
+        """Whether a commit says that an event's effect in a table is durable."""
+        groups = self.history.began.groups
+        return self.group is None or table in groups[self.group]["effects"]
 
     @cached_property
     def sent(self) -> list[Sent]:
         """What the grader sent, in order."""
-        return self.history.of(Sent)
+        return [sent for sent in self.history.of(Sent) if self.reads(sent.topic)]
 
     @cached_property
     def first_sent(self) -> dict[str, Sent]:
@@ -81,7 +111,8 @@ class Run:
         """Effects by (table, event id), in the order of their commits."""
         found: dict[tuple[str, str], list[Effect]] = defaultdict(list)
         for effect in self.history.of(Effect):
-            found[effect.table, effect.id].append(effect)
+            if self.promises(effect.table):
+                found[effect.table, effect.id].append(effect)
         return found
 
     @cached_property
@@ -89,7 +120,7 @@ class Run:
         """Accepted commits by lane, in order."""
         found: dict[Lane, list[Commit]] = defaultdict(list)
         for commit in self.history.of(Commit):
-            if commit.outcome == "accepted":
+            if commit.outcome == "accepted" and self.is_of_group(commit):
                 found[commit.topic, commit.partition].append(commit)
         return found
 
@@ -98,7 +129,8 @@ class Run:
         """What was handed to the program, by lane."""
         found: dict[Lane, list[Fetched]] = defaultdict(list)
         for fetch in self.history.of(Fetched):
-            found[fetch.topic, fetch.partition].append(fetch)
+            if self.group is None or fetch.instance in self.instances:
+                found[fetch.topic, fetch.partition].append(fetch)
         return found
 
     @cached_property
@@ -111,6 +143,15 @@ class Run:
             for table in sent.expect
             if not self.effects.get((table, id))
         ]
+
+    @cached_property
+    def dead_letters(self) -> frozenset[str]:
+        """The dead-letter topics."""
+        return frozenset(self.history.began.dead_letters)
+
+    def dead_lettered(self, id: str) -> list[Effect]:
+        """An event's records in dead-letter topics, in order."""
+        return [e for e in self.effect_rows(id) if e.table in self.dead_letters]
 
     @cached_property
     def written_topics(self) -> frozenset[str]:
@@ -165,6 +206,17 @@ class Run:
         """Whether any instance was killed, frozen or ended by itself."""
         ends = {"killed", "frozen", "exited"}
         return any(p.what in ends for p in self.history.of(Process))
+
+
+def each_group(find: Callable[[Run], Iterator[T]]) -> Callable[[Run], Iterator[T]]:
+    """What a check finds when it is asked about each group of the program by itself."""
+
+    @functools.wraps(find)
+    def find_in_each(run: Run) -> Iterator[T]:
+        for view in run.by_group:
+            yield from find(view)
+
+    return find_in_each
 
 
 def same(left: Any, right: Any) -> bool:

@@ -24,7 +24,9 @@ SHORT = "payments"
 class Tale(Recorder):
     """A history that is told fact by fact; each is one hundredth of a second after the last."""
 
-    def __init__(self, partitions: int = 3, needs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, partitions: int = 3, needs: tuple[str, ...] = (), groups: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.ends: dict[int, int] = {}
         self.log: list[dict[str, Any]] = []
@@ -39,6 +41,7 @@ class Tale(Recorder):
             group="payments-service",
             topics={TOPIC: partitions},
             needs=list(needs),
+            groups=groups or {},
         )
 
     def now(self) -> float:
@@ -79,12 +82,12 @@ class Tale(Recorder):
             committed_t=committed_t,
         )
 
-    def join(self, instance: str, generation: int = 1):
+    def join(self, instance: str, generation: int = 1, group: str = "payments-service"):
         self.members.add(instance)
         return self.append(
             "joined",
             instance=instance,
-            group="payments-service",
+            group=group,
             member=f"{instance}-1",
             generation=generation,
             protocol="classic",
@@ -96,22 +99,28 @@ class Tale(Recorder):
         return self.append(
             "commit",
             instance=instance,
-            group="payments-service",
             topic=TOPIC,
             partition=partition,
             offset=offset,
             outcome=outcome,
-            **more,
+            **({"group": "payments-service"} | more),
         )
 
     def process(self, instance: str, what: str, **more: Any):
         return self.append("process", instance=instance, what=what, **more)
 
-    def assigned(self, instance: str, *partitions: int, generation: int = 1, member: str = ""):
+    def assigned(
+        self,
+        instance: str,
+        *partitions: int,
+        generation: int = 1,
+        member: str = "",
+        group: str = "payments-service",
+    ):
         return self.append(
             "assigned",
             instance=instance,
-            group="payments-service",
+            group=group,
             member=member or f"{instance}-1",
             generation=generation,
             partitions=[[TOPIC, p] for p in partitions],

@@ -61,7 +61,7 @@ while True:
     consumer.commit(message, asynchronous=False)
 """
 
-BROKEN = Event("broken", "acc-0", {}, Raw(b"\xff{"), {"by": b"\xfe"}, {"broken": {}})
+BROKEN = Event("broken", "acc-0", {}, Raw(b"\xff{"), [("by", b"\xfe")], {"broken": {}})
 
 
 async def a_conversation(lab: Lab) -> None:
@@ -83,9 +83,7 @@ def asks_and_answers() -> Challenge:
         return {"receipts": {"account": value["account"], "amount": value["amount"]}}
 
     def identify(record: OutputRecord, sent: list[Sent]) -> str | None:
-        return next(
-            (s.id for s in sent if str(s.offset).encode() == record.headers["offset"]), None
-        )
+        return next((s.id for s in sent if str(s.offset).encode() == record.header("offset")), None)
 
     return replace(
         challenge(a_conversation),
