@@ -141,7 +141,7 @@ class Instance:
         )
         self._box = box
         self._note(what)
-        await lab.gateway.attach(self.name, box.doors)
+        await lab.gateway.attach(self.name, box.doors, frozenset({lab.groups[self.app]}))
 
     async def _live(self) -> None:
         """See the program to its end, and start it again as often as it ends by itself, within

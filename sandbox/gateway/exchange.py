@@ -1,6 +1,6 @@
 """A request on its way through the gateway, read and judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,10 +68,14 @@ def _place(topic: Body, partition: Any) -> str:
 
 @dataclass(frozen=True)
 class Intake:
-    """Reads requests for all connections of a gateway."""
+    """Reads requests for all connections of a gateway.
+
+    policy: what every instance is granted, but for those in `own`.
+    """
 
     codec: Codec
     policy: Policy
+    own: Mapping[str, Policy]
     limits: Limits
     faults: Faults
     names: TopicNames
@@ -121,7 +125,8 @@ class Intake:
 
     def _judge(self, instance: str, exchange: Exchange) -> None:
         """Answer what the policy forbids; let faults choose among the rest."""
-        refused = refusal(self.policy, exchange.api, exchange.body)
+        granted = self.own.get(instance, self.policy)
+        refused = refusal(granted, exchange.api, exchange.body)
         if refused is not None:
             if not refused.harmless:
                 self.refused(instance, exchange.api, refused.why)

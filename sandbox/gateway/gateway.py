@@ -8,6 +8,7 @@ import functools
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sandbox import assets
@@ -71,9 +72,12 @@ class Gateway:
         self._members = Members(self._link)
         names = TopicNames(self._link)
         self._faults = Faults(record)
+        self._policy = policy
+        self._own_policies: dict[str, Policy] = {}
         self._intake = Intake(
             codec=self._codec,
             policy=policy,
+            own=self._own_policies,
             limits=limits,
             faults=self._faults,
             names=names,
@@ -87,16 +91,24 @@ class Gateway:
         for port, service in (services or {}).items():
             self._add_outside(port, service)
 
-    async def attach(self, instance: str, doors: Mapping[int, socket.socket]) -> None:
+    async def attach(
+        self,
+        instance: str,
+        doors: Mapping[int, socket.socket],
+        groups: frozenset[str] | None = None,
+    ) -> None:
         """Serve an instance's doors: listening sockets by the port the program sees.
 
-        The sockets belong to the gateway from now on; `detach` closes them. Raises ValueError for a
-        port with nothing behind it, or an instance that is attached already.
+        groups: those it may be a member of, if not all that the policy grants. The sockets belong
+        to the gateway from now on; `detach` closes them. Raises ValueError for a port with nothing
+        behind it, or an instance that is attached already.
         """
         if instance in self._attachments:
             raise ValueError(f"{instance} is attached already; detach it first")
         if unknown := doors.keys() - self._services.keys():
             raise ValueError(f"nothing to serve at {unknown}; known are {set(self._services)}")
+        if groups is not None:
+            self._own_policies[instance] = replace(self._policy, groups=groups)
         attachment = Attachment(instance, self._connection, self._failed)
         self._attachments[instance] = attachment
         for port, door in doors.items():

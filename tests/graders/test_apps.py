@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from graders.conditions import Share, all_shares, effects_of, group_stable, shares
-from graders.facts import Commit, Joined, Settled
+from graders.conditions import Condition, Share, all_shares, effects_of, group_stable, shares
+from graders.facts import Commit, Joined, Refused, Settled
 from graders.grade import grade
 from graders.history import History
 from graders.lab import Lab
@@ -138,3 +138,29 @@ def test_a_commit_to_a_group_that_the_instance_never_joined_is_a_strangers() -> 
     tale.commit("books", 0, 1, group=BOOKS)
     tale.commit("mail", 0, 1, group=BOOKS)
     assert verdicts(tale.end()) == {"COM-4": Verdict.FAIL}
+
+
+@pytest.mark.services
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_app_may_not_join_the_group_of_another(
+    pool: BrokerPool, cluster: Cluster, tmp_path: Path
+) -> None:
+    async def mail_alone(lab: Lab) -> None:
+        """Exposes programs that know one group only."""
+        await lab.start("mail", app="mail")
+        await lab.until(Condition("a refusal", lambda h: bool(h.of(Refused))))
+
+    source = PROGRAM.replace(
+        'os.environ["GROUP_ID"]', 'os.environ["GROUP_ID"].replace("mail", "books")'
+    )
+    await grade(
+        replace(books_and_mail(), scenarios=challenge(mail_alone).scenarios),
+        Submission({"main.py": source}),
+        seed=3,
+        pool=pool,
+        databases=cluster,
+        history_dir=tmp_path,
+    )
+    history = History.load(tmp_path / "mail_alone.1.jsonl")
+    assert "group books-service" in history.of(Refused)[0].why
+    assert not history.of(Joined)
