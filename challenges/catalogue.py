@@ -22,6 +22,7 @@ from graders.spec import (
     EffectTable,
     EffectTopic,
     Scenario,
+    ServiceSpec,
     StateTable,
     Submission,
     TopicSpec,
@@ -58,6 +59,7 @@ class Description:
     scenarios: tuple[Any, ...]
     effects: tuple[Any, ...] = ()
     states: tuple[Any, ...] = ()
+    services: tuple[Any, ...] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -109,6 +111,8 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         fold=member(module, "fold"),
         sentinel=member(module, "sentinel"),
         **({"identify": module.identify} if hasattr(module, "identify") else {}),
+        services=build_each(ServiceSpec, told.services, f"{file}: services"),
+        **({"serve": member(module, "serve")} if told.services else {}),
         limits=build(Limits, told.limits, f"{file}: limits") if told.limits else None,
         statement=read(folder / "statement.md"),
         rubric=rubric,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import com, eff, grd, har, liv, order, reb
+from graders.checks import com, dlq, eff, grd, har, liv, order, reb
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -54,6 +54,14 @@ CHECKS: dict[str, Check] = {
             "What was finished was committed before it was handed over.",
             reb.repeated_after_handover,
         ),
+        Check("DLQ-1", "routing", "Poison, and only poison, was a dead letter.", dlq.routing),
+        Check("DLQ-2", "fidelity", "Dead letters were the records as they were.", dlq.fidelity),
+        Check("DLQ-3", "partition", "Nothing had two outcomes.", dlq.both_outcomes),
+        Check("DLQ-4", "budget", "Attempts and pauses were as agreed.", dlq.budget),
+        Check(
+            "DLQ-5", "safe-hand-over", "No dead letter was lost on the way.", dlq.lost_on_the_way
+        ),
+        Check("DLQ-6", "head-of-line", "Nobody waited for others' retries.", dlq.head_of_line),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
         Check("GRD-2", "re-reading", "Records were read about once.", grd.rereading),
