@@ -1,0 +1,340 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from graders.conditions import (
+    Condition,
+    applied,
+    committed_past,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    owns,
+    waited_for,
+)
+from graders.facts import Sent
+from graders.lab import Lab
+from graders.spec import Event
+
+PARTITIONS = (0, 1, 2, 3)
+# How long to wait for what nearly every program does at once. A program that never does it is not
+# to blame, so the story goes on without.
+USUALLY_S = 8.0
+APPLIED, UPDATES = "applied", "updates"
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every change gets one row and, at least once, a record with the same values."""
+    content = {name: value[name] for name in ("item", "version", "stock")}
+    return {APPLIED: content, UPDATES: content}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """There is no table of state."""
+    return {}
+
+
+def new_item(rng: random.Random) -> str:
+    return f"item-{rng.getrandbits(32):08x}"
+
+
+def change(rng: random.Random, item: str, version: int) -> Event:
+    """A change of an item, with an id of its own and a drawn stock."""
+    id = f"chg-{rng.getrandbits(48):012x}"
+    value = {"id": id, "item": item, "version": version, "stock": rng.randrange(1000)}
+    return Event(id, item, value)
+
+
+def changes(rng: random.Random, item: str, versions: Iterable[int]) -> list[Event]:
+    return [change(rng, item, version) for version in versions]
+
+
+def sentinel(rng: random.Random) -> Event:
+    """The first change of a new item, which may lie in any partition."""
+    return change(rng, new_item(rng), 1)
+
+
+def mixed(rng: random.Random, rows: Sequence[Sequence[Event]]) -> list[Event]:
+    """Several items' changes, drawn from their rows in turn; each item's keep their order."""
+    left = [list(row) for row in rows if row]
+    found = []
+    while left:
+        row = rng.choice(left)
+        found.append(row.pop(0))
+        left = [row for row in left if row]
+    return found
+
+
+def mixed_items(rng: random.Random, items: Sequence[str], versions: range) -> list[Event]:
+    return mixed(rng, [changes(rng, item, versions) for item in items])
+
+
+def some_items(rng: random.Random, number: int) -> list[str]:
+    return [new_item(rng) for _ in range(number)]
+
+
+async def quiet_day(lab: Lab) -> None:
+    """No fault at all. Exposes programs that miss what was sent before they started, that write
+    without the item as key, or that let a pool of workers take any change next."""
+    items = {p: some_items(lab.rng, 4) for p in PARTITIONS}
+    early = []
+    for partition, some in items.items():
+        early += await lab.send("changes", mixed_items(lab.rng, some, range(1, 6)), partition)
+    await lab.start("app")
+    # A program that misses these must be there for the next, or it would only seem to be stuck.
+    await lab.reached(effects_of(early, place=UPDATES), within=4.0)
+    for partition, some in items.items():
+        await lab.send("changes", mixed_items(lab.rng, some, range(6, 9)), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def sent_twice(lab: Lab) -> None:
+    """The producer sends changes again: right after the first, and behind later versions. Exposes
+    programs that apply a change twice, or that remember only the last one."""
+    partition = lab.rng.choice(PARTITIONS)
+    rows = [changes(lab.rng, item, range(1, 7)) for item in some_items(lab.rng, 3)]
+    await lab.send("changes", [copy for row in rows for e in row[:3] for copy in (e, e)], partition)
+    await lab.start("app")
+    again = [[row[3], row[0], row[4], row[1], row[4], row[5], row[2]] for row in rows]
+    await lab.send("changes", mixed(lab.rng, again), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def slow_item(lab: Lab) -> None:
+    """One item's change waits in the database, others of its partition arrive before and after
+    that. Exposes programs in which they wait too, in which the item's next change overtakes, and
+    which publish what is not committed yet."""
+    partition = lab.rng.choice(PARTITIONS)
+    slow, *others = some_items(lab.rng, 13)
+    row = changes(lab.rng, slow, range(1, 6))
+    start = mixed(lab.rng, [row[:4], mixed_items(lab.rng, others, range(1, 3))])
+    change_held = await lab.sink.hold(APPLIED, row={"change_id": row[1].id})
+    sent = await lab.send("changes", start, partition)
+    await lab.start("app")
+    await lab.until(held(change_held), why="the program to apply a change")
+    rest = [*mixed_items(lab.rng, others, range(3, 5)), row[4]]
+    sent += await lab.send("changes", rest, partition)
+    await lab.beside(change_held, [s for s in sent if s.key != slow], within=8.0)
+    await change_held.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def refused_change(lab: Lab) -> None:
+    """The database refuses one change three times in a row, and one commit, while the items' next
+    changes are there. Exposes programs that log the error and go on, and retries beside the main
+    path that let the next change overtake."""
+    partition = lab.rng.choice(PARTITIONS)
+    rows = [changes(lab.rng, item, range(1, 7)) for item in some_items(lab.rng, 5)]
+    first, second = rows[0][1], rows[1][2]
+    insert = await lab.sink.fail(APPLIED, "40001", row={"change_id": first.id}, times=3)
+    commit = await lab.sink.fail(APPLIED, "40001", row={"change_id": second.id}, at="commit")
+    await lab.send("changes", mixed(lab.rng, rows), partition)
+    await lab.start("app")
+    await lab.until(applied(insert) & applied(commit), within=15, why="both errors to be met")
+    # A program that goes on after the first refusal does not meet the others.
+    await lab.reached(applied(insert, times=3), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_in_flight(lab: Lab) -> None:
+    """SIGKILL while one change in each of two partitions waits in the database, once what lies
+    behind them is done and an offset beyond one is committed, or after 6 s. Exposes whatever lets
+    go of a change before it is applied: a commit of the highest finished offset, a commit timer, a
+    queue in memory."""
+    holds, slow, others = [], [], []
+    for partition in lab.rng.sample(PARTITIONS, 2):
+        victim, *some = some_items(lab.rng, 6)
+        row = changes(lab.rng, victim, range(1, 5))
+        holds.append(await lab.sink.hold(APPLIED, row={"change_id": row[1].id}))
+        events = [*row[:2], *mixed(lab.rng, [row[2:], mixed_items(lab.rng, some, range(1, 4))])]
+        sent = await lab.send("changes", events, partition)
+        slow.append(sent[1])
+        others += [s for s in sent if s.key != victim]
+    app = await lab.start("app")
+    await lab.until(held(holds[0]) | held(holds[1]), why="the program to apply a change")
+    await lab.reached(effects_of(others, place=UPDATES), within=3.0)
+    await lab.reached(committed_past(slow[0]) | committed_past(slow[1]), within=6.0)
+    await app.kill()
+    for hold in holds:
+        await hold.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_before_publishing(lab: Lab) -> None:
+    """SIGKILL when a change is applied and nothing was published, once its offset is committed or
+    after 6 s. Exposes programs that commit before the broker has what they wrote, and programs that
+    pass over a change that they find applied."""
+    partition = lab.rng.choice(PARTITIONS)
+    events = mixed_items(lab.rng, some_items(lab.rng, 4), range(1, 6))
+    sent = await lab.send("changes", events, partition)
+    writes = lab.gateway.fault("Produce", topic=lab.topic(UPDATES), times=None).hold()
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, 1, APPLIED), why="a change to be applied")
+    await lab.until(held(writes), why="a change to be published")
+    await lab.reached(committed_past(sent[0]), within=6.0)
+    await app.kill()
+    writes.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def batch_refused(lab: Lab) -> None:
+    """The broker refuses one batch with an error that passes, while the next ones are on their way.
+    Exposes producers that send a batch again behind later ones, and those that do not send it
+    again."""
+    partition = lab.rng.choice(PARTITIONS)
+    item = new_item(lab.rng)
+    sent = await lab.send("changes", changes(lab.rng, item, range(1, 4)), partition)
+    await lab.start("app")
+    await lab.until(effects_of(sent, place=UPDATES), why="the first changes to be published")
+    for turn in range(2):
+        write = lab.gateway.fault("Produce", topic=lab.topic(UPDATES))
+        refused = write.hold_error("NOT_LEADER_OR_FOLLOWER")
+        first = 4 + 12 * turn
+        sent = await lab.send("changes", changes(lab.rng, item, range(first, first + 12)), partition)
+        await lab.until(held(refused), why="the program to publish a change")
+        # A program that waits for each answer has only one change on its way.
+        await lab.reached(effects_of(sent, 8, APPLIED), within=1.5)
+        refused.release()
+        await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def connections_break(lab: Lab) -> None:
+    """A connection breaks before the broker has got a batch, another one after that. Exposes
+    programs that do not look at what became of a write."""
+    partition = lab.rng.choice(PARTITIONS)
+    items = some_items(lab.rng, 3)
+    sent = await lab.send("changes", mixed_items(lab.rng, items, range(1, 4)), partition)
+    await lab.start("app")
+    await lab.until(effects_of(sent, place=UPDATES), why="the first changes to be published")
+    for turn, break_off in enumerate(("cut", "cut_response")):
+        fault = getattr(lab.gateway.fault("Produce", topic=lab.topic(UPDATES)), break_off)()
+        versions = range(4 + 4 * turn, 8 + 4 * turn)
+        sent = await lab.send("changes", mixed_items(lab.rng, items, versions), partition)
+        await lab.until(applied(fault), why="the program to publish a change")
+        await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def another_joins(lab: Lab) -> None:
+    """A second instance joins while a change in each partition waits in the database, with more of
+    its item behind it. Exposes programs that go on with a partition that has been taken from them,
+    or that commit or forget what is in flight."""
+    holds, items = [], {}
+    for partition in PARTITIONS:
+        slow, *others = some_items(lab.rng, 4)
+        items[partition] = slow, *others
+        row = changes(lab.rng, slow, range(1, 25))
+        holds.append(await lab.sink.hold(APPLIED, row={"change_id": row[1].id}))
+        events = [*row[:2], *mixed(lab.rng, [row[2:], mixed_items(lab.rng, others, range(1, 4))])]
+        await lab.send("changes", events, partition)
+    await lab.start("first")
+    await lab.until(any_held(holds), why="the first instance to apply a change")
+    await lab.start("second")
+    # The first hears of the second by its next heartbeat. If it waits for what is under way before
+    # it gives partitions up, nothing moves until that is done.
+    await lab.reached(group_stable(2), within=6.0)
+    await lab.reached(waits_for_any(holds), within=2.0)
+    for hold in holds:
+        await hold.release()
+    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    for partition, (slow, *_) in items.items():
+        await lab.send("changes", changes(lab.rng, slow, range(25, 28)), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def any_held(holds: Sequence[Any]) -> Condition:
+    return Condition("a change to be held", lambda _: any(hold.held for hold in holds))
+
+
+def waits_for_any(holds: Sequence[Any]) -> Condition:
+    return Condition("a session to wait", lambda _: any(hold.waited_for for hold in holds))
+
+
+async def prompt_handover(lab: Lab) -> None:
+    """A second instance joins when all is done. Exposes programs that commit by the clock alone, so
+    that what is finished is handed to the next owner again."""
+    await lab.start("first")
+    sent: list[Sent] = []
+    for partition in PARTITIONS:
+        events = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
+        sent += await lab.send("changes", events, partition)
+    await lab.until(effects_of(sent, place=UPDATES), why="all changes to be published")
+    await lab.reached(all_committed(sent), within=1.8)
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    for partition in PARTITIONS:
+        await lab.send("changes", changes(lab.rng, new_item(lab.rng), range(1, 4)), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def all_committed(sent: Sequence[Sent]) -> Condition:
+    """A commit has passed the last record of each partition."""
+    last = {s.partition: committed_past(s) for s in sent}
+    return Condition("all to be committed", lambda h: all(c.holds(h) for c in last.values()))
+
+
+async def zombie(lab: Lab) -> None:
+    """An instance is frozen while it applies a change, the group gives its partitions to another,
+    then it goes on. Exposes programs that look first and apply later, and memories that each
+    instance has for itself."""
+    partition = lab.rng.choice(PARTITIONS)
+    slow, *others = some_items(lab.rng, 4)
+    row = changes(lab.rng, slow, range(1, 13))
+    hold = await lab.sink.hold(APPLIED, row={"change_id": row[1].id})
+    events = [*row[:2], *mixed(lab.rng, [row[2:], mixed_items(lab.rng, others, range(1, 5))])]
+    sent = await lab.send("changes", events, partition)
+    first = await lab.start("first")
+    await lab.until(held(hold), why="the first instance to apply a change")
+    await first.freeze()
+    second = await lab.start("second")
+    await first.evict()
+    await lab.until(owns(second, len(PARTITIONS)), why="the second instance to take over")
+    await lab.reached(effect_of(sent[1], by=second) | waited_for(hold), within=USUALLY_S)
+    await first.thaw()
+    await hold.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def restarted(lab: Lab) -> None:
+    """A graceful restart in the middle of the work, then changes that were applied before it.
+    Exposes programs that keep the versions in memory, and programs that end before the broker has
+    what they wrote."""
+    rows = [changes(lab.rng, item, range(1, 13)) for item in some_items(lab.rng, 6)]
+    sent = await lab.send("changes", mixed(lab.rng, [row[:10] for row in rows]), partition=1)
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, 15, APPLIED), why="some changes to be applied")
+    await app.terminate()
+    await lab.start("app")
+    again = [[row[10], *row[2:5], row[11], *row[:2]] for row in rows]
+    await lab.send("changes", mixed(lab.rng, again), partition=1)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def busy_day(lab: Lab) -> None:
+    """Four hundred changes of forty items, then nothing. Exposes programs that read the topic again
+    for each change, and programs that never rest."""
+    await lab.start("app")
+    for partition in PARTITIONS:
+        events = mixed_items(lab.rng, some_items(lab.rng, 10), range(1, 11))
+        await lab.send("changes", events, partition)
+    await lab.settle()
+    await lab.idle(2.0)
+    await lab.aftershock()
