@@ -17,10 +17,13 @@ from graders.checks import CHECKS
 from graders.spec import (
     ROLES,
     SKILLS,
+    AppSpec,
     Challenge,
     CheckUse,
     EffectTable,
     EffectTopic,
+    SagaSpec,
+    SagaStep,
     Scenario,
     ServiceSpec,
     StateTable,
@@ -60,6 +63,9 @@ class Description:
     effects: tuple[Any, ...] = ()
     states: tuple[Any, ...] = ()
     services: tuple[Any, ...] = ()
+    apps: tuple[Any, ...] = ()
+    saga: Mapping[str, Any] = field(default_factory=dict)
+    timer_s: float = 0.0
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -112,7 +118,10 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         sentinel=member(module, "sentinel"),
         **({"identify": module.identify} if hasattr(module, "identify") else {}),
         services=build_each(ServiceSpec, told.services, f"{file}: services"),
+        declared=build_each(AppSpec, told.apps, f"{file}: apps"),
         **({"serve": member(module, "serve")} if told.services else {}),
+        saga=saga(told.saga, f"{file}: saga") if told.saga else None,
+        timer_s=told.timer_s,
         limits=build(Limits, told.limits, f"{file}: limits") if told.limits else None,
         statement=read(folder / "statement.md"),
         rubric=rubric,
@@ -131,6 +140,11 @@ def effect(entry: Any, file: Path) -> EffectTable | EffectTopic:
     if isinstance(entry, dict) and "topic" in entry:
         return build(EffectTopic, entry, f"{file}: effects")
     return build(EffectTable, entry, f"{file}: effects")
+
+
+def saga(table: Mapping[str, Any], where: str) -> SagaSpec:
+    steps = build_each(SagaStep, table.get("steps", ()), f"{where}.steps")
+    return build(SagaSpec, {**table, "steps": list(steps)}, where)
 
 
 def check_use(id: str, use: Mapping[str, Any], file: Path) -> CheckUse:

@@ -55,7 +55,7 @@ class Script:
 
 
 Deed = Callable[[Command], tuple[str, Mapping[str, Any]]]
-Answer = Callable[[Command, str, str], tuple[str, str, Mapping[str, Any]]]
+Answer = Callable[[Command, str], Mapping[str, Any]]
 Read = Callable[[OutputRecord], Command | None]
 
 
@@ -64,8 +64,8 @@ class Participant:
     """One service, from the moment it `attends` to a topic of commands.
 
     deeds: by action, what a command does: (outcome, what moved). read: the command in a record,
-    None when it is none. answer: the record that tells of a status, as (id, key, value); it is
-    told the participant's name too. replies: the topic for answers.
+    None when it is none. answer: the value of the record that tells of a status; its key is the
+    command's subject. replies: the topic for answers.
     """
 
     lab: "Lab"
@@ -101,7 +101,9 @@ class Participant:
     async def _take(self, record: OutputRecord) -> None:
         command = self.read(record)
         if command is None:
-            self.lab.tell(f"{self.name} cannot read {record.topic}-{record.partition}@{record.offset}.")
+            self.lab.tell(
+                f"{self.name} cannot read {record.topic}-{record.partition}@{record.offset}."
+            )
         elif self.silent:
             self._waiting.append(command)
         else:
@@ -147,9 +149,9 @@ class Participant:
         if self._answers[command.id] <= script.lost:
             self.lab.tell(f"The answer of {self.name} to {command.id} is lost.")
             return
+        id = f"{command.id}~{self._answers[command.id]}"
         for _ in range(script.copies):
-            id, key, value = self.answer(command, self.name, status)
-            await self.lab.answer(self.replies, id, key, value)
+            await self.lab.answer(self.replies, id, command.subject, self.answer(command, status))
 
     def _script(self, command: Command) -> Script:
         return self.scripts.get((command.subject, command.action), Script())
@@ -167,7 +169,7 @@ class Participant:
 
 
 def commanded(subject: str, *actions: str, times: int = 1) -> Condition:
-    """The program has sent commands with one of these actions for a unit of work, so many in all."""
+    """The program has sent so many commands with these actions for a unit of work."""
     return Condition(
         f"{' or '.join(actions)} of {subject} to be commanded",
         lambda h: sum(is_command(o, subject, actions) for o in h.of(Output)) >= times,

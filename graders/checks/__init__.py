@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import com, dlq, eff, grd, har, liv, order, reb
+from graders.checks import com, dlq, eff, grd, har, liv, order, reb, sag
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -62,6 +62,18 @@ CHECKS: dict[str, Check] = {
             "DLQ-5", "safe-hand-over", "No dead letter was lost on the way.", dlq.lost_on_the_way
         ),
         Check("DLQ-6", "head-of-line", "Nobody waited for others' retries.", dlq.head_of_line),
+        Check("SAG-1", "one-outcome", "Each saga had one outcome, at its end.", sag.one_outcome),
+        Check("SAG-2", "completeness", "All of a saga was done, or all undone.", sag.completeness),
+        Check("SAG-3", "phantom-undo", "Only what was begun was undone.", sag.phantom_undo),
+        Check("SAG-4", "reverse-order", "Steps were undone in reverse order.", sag.reverse_order),
+        Check("SAG-5", "forward-order", "Each step waited for its turn.", sag.forward_order),
+        Check("SAG-6", "late-success", "What was done late was undone too.", sag.late_success),
+        Check("SAG-7", "command-identity", "Each command kept its id.", sag.command_identity),
+        Check("SAG-8", "pivot", "Nobody turned back at the pivot.", sag.pivot),
+        Check("SAG-9", "crash-matrix", "Sagas went on after a crash.", sag.crash_matrix),
+        Check("SAG-10", "duplicate-start", "Each order began one saga.", sag.duplicate_start),
+        Check("SAG-11", "isolation", "Sagas kept apart.", sag.isolation),
+        Check("SAG-12", "timely", "Each saga ended in time.", sag.timely),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
         Check("GRD-2", "re-reading", "Records were read about once.", grd.rereading),

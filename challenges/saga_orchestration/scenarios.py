@@ -1,0 +1,393 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from challenges.saga_orchestration.services import Gate, Services
+from graders.conditions import Condition, effect_of, effects_of, group_stable, held, owns
+from graders.facts import Output, Sent
+from graders.lab import Lab
+from graders.participants import DONE, REFUSED, commanded, is_command, performed
+from graders.spec import Event
+from sandbox.gateway.faults import Fault
+
+PARTITIONS = (0, 1, 2)
+# How long to wait for what nearly every program does within its 4 s. One that does not is judged by
+# what it has done and by what is missing at the end, so the story goes on without.
+USUALLY_S = 8.0
+# Where each command goes, in the order of a completed and of a cancelled order.
+FORWARD = {
+    "reserve": "stock-commands",
+    "charge": "payment-commands",
+    "ship": "shipping-commands",
+    "deduct": "stock-commands",
+    "outcome": "order-outcomes",
+}
+BACKWARD = {
+    "refund": "payment-commands",
+    "release": "stock-commands",
+    "outcome": "order-outcomes",
+}
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every order has an outcome; which one, the checks of family SAG say."""
+    return {"order-outcomes": {}}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The program's tables are its own."""
+    return {}
+
+
+def order(rng: random.Random, customer: str | None = None, sku: str | None = None) -> Event:
+    """An order with an id of its own, of a drawn customer, article, quantity and amount."""
+    id = f"ord-{rng.getrandbits(48):012x}"
+    value = {
+        "id": id,
+        "customer": customer or f"cus-{rng.randrange(6)}",
+        "sku": sku or f"sku-{rng.randrange(4)}",
+        "quantity": rng.randrange(1, 5),
+        "amount": rng.randrange(500, 50_000),
+    }
+    return Event(id, id, value)
+
+
+def orders(rng: random.Random, number: int) -> list[Event]:
+    return [order(rng) for _ in range(number)]
+
+
+sentinel = order
+
+
+async def steady_run(lab: Lab) -> None:
+    """No fault at all. Exposes programs that miss what was sent before they started, that skip or
+    swap steps, that tell of an outcome twice, or that begin anew what is over after a restart."""
+    Services(lab)
+    early = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 2), p)]
+    await lab.start("app")
+    await lab.reached(effects_of(early), within=USUALLY_S)
+    await lab.send("orders", orders(lab.rng, 6))
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def refusal_at_each_step(lab: Lab) -> None:
+    """One order is refused by the stock, one by the payment provider, one by the forwarder. Exposes
+    programs that do not undo every step, undo what was never begun, or undo in the wrong order."""
+    services = Services(lab)
+    events = orders(lab.rng, 5)
+    for event, action in zip(events, ("reserve", "charge", "ship"), strict=False):
+        services.script(event.id, action, refuses=True)
+    await lab.start("app")
+    await lab.send("orders", events)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def lost_replies(lab: Lab) -> None:
+    """The first reply to a command is lost, at each step forward and at one back. Exposes programs
+    that wait for ever, that ask again with a new id, or that take silence for an answer."""
+    services = Services(lab)
+    events = orders(lab.rng, 5)
+    for event, action in zip(
+        events, ("reserve", "charge", "ship", "deduct", "refund"), strict=True
+    ):
+        services.script(event.id, action, lost=1)
+    services.script(events[4].id, "ship", refuses=True)
+    await lab.start("app")
+    await lab.send("orders", events)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def late_success(lab: Lab) -> None:
+    """A step is done, or its reply comes, only after the program gave up waiting for it: asked
+    again, undid something, or told of an outcome. Exposes programs that take a timeout for a
+    failure, that act on the late reply, or that wait less than they must."""
+    services = Services(lab)
+    reserved, charged, shipped, replied, after_all = sent = orders(lab.rng, 5)
+    facts = await lab.send("orders", sent)
+    for event, action, undo in (
+        (reserved, "reserve", "release"),
+        (charged, "charge", "refund"),
+        (shipped, "ship", "refund"),
+    ):
+        moment = has_given_up(facts[sent.index(event)], action, undo)
+        services.script(event.id, action, does_when=moment)
+    moment = has_given_up(facts[3], "charge", "refund")
+    services.script(replied.id, "charge", answers_when=moment)
+    services.script(after_all.id, "charge", answers_when=effect_of(facts[4]))
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+def has_given_up(sent: Sent, action: str, undo: str) -> Condition:
+    """The program did not wait any longer for the reply to a command."""
+    order = sent.id
+    return commanded(order, action, times=2) | commanded(order, undo, "release") | effect_of(sent)
+
+
+async def duplicate_replies(lab: Lab) -> None:
+    """Each reply comes three times, and all of them once more when the orders are over. Exposes
+    programs that act on every copy: a second undo, a second outcome, a step out of its turn."""
+    services = Services(lab)
+    events = orders(lab.rng, 6)
+    for event in events:
+        for action in (*FORWARD, *BACKWARD):
+            services.script(event.id, action, copies=3)
+    services.script(events[0].id, "charge", copies=3, refuses=True)
+    services.script(events[1].id, "ship", copies=3, refuses=True)
+    await lab.start("app")
+    sent = await lab.send("orders", events)
+    await lab.reached(effects_of(sent), within=USUALLY_S)
+    for event in events:
+        await services.repeat_replies(event.id)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def duplicate_orders(lab: Lab) -> None:
+    """The same order comes on every partition, and again when it is over. Exposes programs that
+    begin a second saga for it, or tell of its outcome again."""
+    services = Services(lab)
+    events = orders(lab.rng, 4)
+    services.script(events[0].id, "ship", refuses=True)
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", events, p)]
+    await lab.start("app")
+    await lab.reached(effects_of(sent), within=USUALLY_S)
+    for partition in PARTITIONS:
+        await lab.send("orders", events, partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def foreign_replies(lab: Lab) -> None:
+    """While a step is under way, a reply to another department's command about the same order
+    comes. Exposes programs that know their replies by the order, or by order and action."""
+    services = Services(lab)
+    events = orders(lab.rng, 3)
+    ahead, back, undoing = (event.id for event in events)
+    gate = Gate(lab, "the foreign replies to be dealt with")
+    services.script(ahead, "reserve", does_when=gate.opened)
+    services.script(back, "charge", does_when=gate.opened)
+    services.script(undoing, "ship", refuses=True)
+    services.script(undoing, "refund", does_when=gate.opened)
+    await lab.start("app")
+    await lab.send("orders", events)
+    waiting = commanded(ahead, "reserve") & commanded(back, "charge")
+    await lab.until(waiting & commanded(undoing, "refund"), why="each order to be under way")
+    await services.reply_to_other(ahead, "stock", "reserve", DONE)
+    await services.reply_to_other(back, "payment", "charge", REFUSED)
+    await services.reply_to_other(undoing, "payment", "refund", DONE)
+    await services.reply_to_other(order(lab.rng).id, "payment", "charge", DONE)
+    wrong = commanded(ahead, "charge") & commanded(back, "release")
+    await lab.reached(wrong & commanded(undoing, "release"), within=0.8)
+    gate.open()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def undo_unavailable(lab: Lab) -> None:
+    """Undoing is unavailable, twice at each step. Exposes programs that call an order cancelled
+    when they have merely asked for its undo, and those that undo all steps at once."""
+    services = Services(lab)
+    shipped, charged = events = orders(lab.rng, 2)
+    services.script(shipped.id, "ship", refuses=True)
+    services.script(shipped.id, "refund", unavailable=2)
+    services.script(shipped.id, "release", unavailable=2)
+    services.script(charged.id, "charge", refuses=True)
+    services.script(charged.id, "release", unavailable=2)
+    await lab.start("app")
+    await lab.send("orders", events)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def silent_services(lab: Lab) -> None:
+    """Payment provider and forwarder are silent until asked again, then the stock, after the pivot.
+    Exposes programs that undo while nobody knows whether the parcel left or once it has left, that
+    call an order completed before its last step, or that give up asking."""
+    services = Services(lab)
+    pivot, charge, late = orders(lab.rng, 3)
+    shipped = Gate(lab, "the stock to be silent")
+    services.script(late.id, "ship", answers_when=shipped.opened)
+    services.shipping.silence()
+    await lab.start("app")
+    sent = await lab.send("orders", [pivot])
+    await lab.until(commanded(pivot.id, "ship"), why="the first order to be about to be shipped")
+    services.payment.silence()
+    sent += await lab.send("orders", [charge])
+    both = has_given_up(sent[0], "ship", "refund") & has_given_up(sent[1], "charge", "refund")
+    await lab.reached(both, within=USUALLY_S)
+    await services.payment.heal()
+    await services.shipping.heal()
+    sent += await lab.send("orders", [late])
+    await lab.until(performed(late.id, "ship"), why="the last order to be shipped")
+    services.stock.silence()
+    shipped.open()
+    await lab.reached(has_given_up(sent[2], "deduct", "refund"), within=USUALLY_S)
+    await services.stock.heal()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def many_orders_of_one_customer(lab: Lab) -> None:
+    """40 orders of one customer, half of them for an article of which too little is there; some are
+    refused later and give back what they held. Exposes programs that mix up orders, keep one at a
+    time in mind, or know a saga by its customer."""
+    services = Services(lab)
+    services.books.free["sku-rare"] = 20
+    events = [order(lab.rng, "cus-7", lab.rng.choice(["sku-rare", None])) for _ in range(40)]
+    for event in lab.rng.sample(events, 8):
+        services.script(event.id, lab.rng.choice(["charge", "ship"]), refuses=True)
+    await lab.start("app")
+    await lab.send("orders", events[:20])
+    await lab.send("orders", events[20:])
+    await lab.settle()
+    await lab.aftershock()
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A place between two steps: `before` the broker has the record that asks for an action (or
+    tells of the outcome), or after that, when the program has not yet heard so."""
+
+    action: str
+    before: bool
+
+
+async def crash_at_boundaries(lab: Lab) -> None:
+    """SIGKILL between two steps, for five orders one after another: twice when a command is about
+    to be written, twice when it is written and not yet acknowledged, once at the outcome. Exposes
+    state that is kept in memory, saved after the command, or saved before a command that is then
+    forgotten."""
+    services = Services(lab)
+    steps = list(FORWARD)[:-1]
+    places = [Boundary(action, before=True) for action in lab.rng.sample(steps, 2)]
+    places += [Boundary(action, before=False) for action in lab.rng.sample(steps, 2)]
+    places.append(Boundary("outcome", before=lab.rng.random() < 0.5))
+    lab.rng.shuffle(places)
+    await lab.start("app")
+    for place in places:
+        if not await crash_at(lab, services, order(lab.rng), place, FORWARD):
+            break
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_while_cancelling(lab: Lab) -> None:
+    """SIGKILL at the refund, at the release, and at the outcome of an order that the forwarder
+    refused. Exposes programs that undo twice, or that never finish undoing."""
+    services = Services(lab)
+    await lab.start("app")
+    for action in lab.rng.sample(list(BACKWARD), 3):
+        event = order(lab.rng)
+        services.script(event.id, "ship", refuses=True)
+        place = Boundary(action, before=lab.rng.random() < 0.5)
+        if not await crash_at(lab, services, event, place, BACKWARD):
+            break
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_at(
+    lab: Lab, services: Services, event: Event, place: Boundary, way: Mapping[str, str]
+) -> bool:
+    """Kill the program at a boundary of this order and start it again; whether the order had an
+    outcome then, within the time that nearly every program needs."""
+    app = lab.instances["app"]
+    sent, write = await hold_write(lab, services, event, place, way)
+    if not place.before:
+        # What was written in a transaction shows only when that has ended.
+        await lab.reached(is_written(sent, place.action), within=1.0)
+    lab.tell(f"{app.name} is killed at {place.action} of {sent.id}.")
+    await app.kill()
+    write.drop()
+    await lab.start("app")
+    return await lab.reached(effect_of(sent), within=USUALLY_S)
+
+
+async def hold_write(
+    lab: Lab, services: Services, event: Event, place: Boundary, way: Mapping[str, str]
+) -> tuple[Sent, Fault]:
+    """Send an order and hold its write at a boundary, or the answer to it. The reply to the action
+    before waits until the fault is armed, so that the next write to that topic is the one."""
+    previous = action_before(place.action, way)
+    gate = Gate(lab, "the fault to be armed")
+    if previous:
+        script = services_script(services, event, previous)
+        services.script(event.id, previous, refuses=script, answers_when=gate.opened)
+        (sent,) = await lab.send("orders", [event])
+        outcome = REFUSED if script else DONE
+        await lab.until(performed(event.id, previous, outcome), why=f"{previous} to be asked for")
+    builder = lab.gateway.fault("Produce", topic=lab.topic(way[place.action]))
+    write = builder.hold() if place.before else builder.hold_response()
+    if previous:
+        gate.open()
+    else:
+        (sent,) = await lab.send("orders", [event])
+    await lab.until(held(write), why=f"{place.action} of {sent.id} to be written")
+    return sent, write
+
+
+def services_script(services: Services, event: Event, action: str) -> bool:
+    """Whether an action of an order is to be refused."""
+    script = services.shipping.scripts.get((event.id, action))
+    return script is not None and script.refuses
+
+
+def action_before(action: str, way: Mapping[str, str]) -> str:
+    """The action whose reply leads to this one; "" when the order itself does."""
+    actions = list(way)
+    place = actions.index(action)
+    if place:
+        return actions[place - 1]
+    return "" if way is FORWARD else "ship"
+
+
+def is_written(sent: Sent, action: str) -> Condition:
+    """The record that asks for an action, or tells of the outcome, is in its topic."""
+    return effect_of(sent) if action == "outcome" else commanded(sent.id, action)
+
+
+async def zombie(lab: Lab) -> None:
+    """An instance is frozen as it writes a command, another takes over and brings the order to its
+    end, then the first one goes on and its command comes after all. Exposes programs whose second
+    instance begins anew, or that cancel without barring the step which may still be done."""
+    services = Services(lab)
+    place = Boundary(lab.rng.choice(["charge", "ship"]), before=True)
+    first = await lab.start("first")
+    sent, write = await hold_write(lab, services, order(lab.rng), place, FORWARD)
+    await first.freeze()
+    second = await lab.start("second")
+    await first.evict()
+    await lab.until(owns(second, 2 * len(PARTITIONS)), why="the second instance to take over")
+    await lab.reached(effect_of(sent), within=USUALLY_S)
+    await first.thaw()
+    write.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def two_instances(lab: Lab) -> None:
+    """Two instances share the orders; one is killed while it waits for replies, which the other
+    then reads. Exposes sagas that live in one instance's memory."""
+    services = Services(lab)
+    events = orders(lab.rng, 12)
+    gate = Gate(lab, "an instance to be killed")
+    for event in events[:6]:
+        services.script(event.id, "charge", answers_when=gate.opened)
+    await lab.start("first")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.send("orders", events)
+    await lab.until(performed(events[0].id, "charge"), why="an order to wait for its charge")
+    charges = [o for o in lab.history.of(Output) if is_command(o, events[0].id, ("charge",))]
+    await lab.instances[charges[0].instance or "first"].kill()
+    gate.open()
+    await lab.settle()
+    await lab.aftershock()

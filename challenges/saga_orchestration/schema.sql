@@ -1,0 +1,1 @@
+-- Nothing exists before the program starts: the saga's state is kept in tables of its own.
