@@ -17,9 +17,11 @@ from graders.checks import CHECKS
 from graders.spec import (
     ROLES,
     SKILLS,
+    AnnouncementSpec,
     AppSpec,
     Challenge,
     CheckUse,
+    ChoreographySpec,
     EffectTable,
     EffectTopic,
     SagaSpec,
@@ -65,6 +67,7 @@ class Description:
     services: tuple[Any, ...] = ()
     apps: tuple[Any, ...] = ()
     saga: Mapping[str, Any] = field(default_factory=dict)
+    choreography: Mapping[str, Any] = field(default_factory=dict)
     timer_s: float = 0.0
     limits: Mapping[str, Any] = field(default_factory=dict)
 
@@ -121,6 +124,8 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         declared=build_each(AppSpec, told.apps, f"{file}: apps"),
         **({"serve": member(module, "serve")} if told.services else {}),
         saga=saga(told.saga, f"{file}: saga") if told.saga else None,
+        choreography=choreography(told.choreography, f"{file}: choreography"),
+        **({"tally": module.tally} if hasattr(module, "tally") else {}),
         timer_s=told.timer_s,
         limits=build(Limits, told.limits, f"{file}: limits") if told.limits else None,
         statement=read(folder / "statement.md"),
@@ -145,6 +150,13 @@ def effect(entry: Any, file: Path) -> EffectTable | EffectTopic:
 def saga(table: Mapping[str, Any], where: str) -> SagaSpec:
     steps = build_each(SagaStep, table.get("steps", ()), f"{where}.steps")
     return build(SagaSpec, {**table, "steps": list(steps)}, where)
+
+
+def choreography(table: Mapping[str, Any], where: str) -> ChoreographySpec | None:
+    if not table:
+        return None
+    told = build_each(AnnouncementSpec, table.get("announcements", ()), f"{where}.announcements")
+    return build(ChoreographySpec, {**table, "announcements": list(told)}, where)
 
 
 def check_use(id: str, use: Mapping[str, Any], file: Path) -> CheckUse:

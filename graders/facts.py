@@ -29,9 +29,10 @@ class ScenarioBegan(Fact):
     number of partitions, for topics the program reads, `outputs` for those it writes; `needs` is
     the scenario's; `group` the program's. In the tables and topics of `repeats` one event may have
     its effect several times; `dead_letters` are dead-letter topics. `services` holds what is asked
-    of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient.
-    `groups` tells of a program that is started as several apps what the group of each `reads`, and
-    which tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the challenge's `SagaSpec`."""
+    of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient. `groups`
+    tells of a program that is started as several apps what the group of each `reads`, and which
+    tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the
+    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`."""
 
     challenge: str
     scenario: str
@@ -45,6 +46,7 @@ class ScenarioBegan(Fact):
     services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     saga: Mapping[str, Any] | None = None
+    choreography: Mapping[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
 

@@ -388,8 +388,11 @@ class Lab:
         return not any(any(state_differences(State(n=0, t=0.0, **state))) for state in states)
 
     async def _states(self, sent: Sequence[Sent]) -> list[dict[str, Any]]:
-        """The rows of each state table now, and those that these events add up to."""
-        expected = self.challenge.fold(list({s.id: s.value for s in sent}.values()))
+        """The rows of each state table now, and those that events or effects add up to."""
+        if self.challenge.tally:
+            expected = self.challenge.tally(self.history.of(Effect))
+        else:
+            expected = self.challenge.fold(list({s.id: s.value for s in sent}.values()))
         return [
             {
                 "table": table.table,

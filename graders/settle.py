@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graders.checks.finding import lane_name, short_topic
+from graders.choreography import Choreography
 from graders.conditions import Share, all_shares, shares
 from graders.facts import (
     Assigned,
@@ -50,6 +51,8 @@ LOOK_S = 0.25
 ASK_AFTER_S = 1.0
 BREATH_S = 0.03
 MOST_CALLS = 10
+# A program that has written more than this, for itself and for each event sent, is in a loop.
+LOOP, LOOP_EACH = 200, 20
 TIMERS = 1.5  # how many of the statement's longest pauses may pass before silence means anything
 ENDS = ("exited", "killed", "stopped", "abandoned")
 
@@ -59,6 +62,7 @@ class Position:
     """How far a run has come. Two equal positions mean that nothing happened in between."""
 
     missing: tuple[str, ...]
+    owed: tuple[str, ...]
     behind: tuple[tuple[str, str, int, int], ...]
     effects: int
     reached: tuple[int, ...]
@@ -69,7 +73,7 @@ class Position:
     @property
     def is_complete(self) -> bool:
         """Whether everything sent is accounted for."""
-        return not self.missing and not self.behind
+        return not self.missing and not self.owed and not self.behind
 
 
 class Course:
@@ -83,7 +87,7 @@ class Course:
         sent = self.history.of(Sent)
         done = {(effect.table, effect.id) for effect in self.history.of(Effect)}
         wanted = dict.fromkeys((table, s.id) for s in sent for table in s.expect)
-        ends = self.owed()
+        ends = self.ends()
         behind = [
             (*share, sum(offset >= committed.get(share, 0) for offset in offsets))
             for share, offsets in sorted(ends.items())
@@ -94,6 +98,7 @@ class Course:
             fetched[lane] = max(fetched.get(lane, -1), fetch.last)
         return Position(
             missing=tuple(id for table, id in wanted if (table, id) not in done),
+            owed=tuple(map(str, Choreography(self.history).owed)),
             behind=tuple(each for each in behind if each[-1]),
             effects=len(done),
             reached=(*sorted(fetched.values()), *(committed.get(each, 0) for each in sorted(ends))),
@@ -102,7 +107,7 @@ class Course:
             ends=sum(p.what in ENDS for p in self.history.of(Process)),
         )
 
-    def owed(self) -> dict[Share, list[int]]:
+    def ends(self) -> dict[Share, list[int]]:
         """The offsets that each group must pass: of what was sent, and of what the program wrote to
         topics that it reads itself."""
         began = self.history.began
@@ -132,6 +137,10 @@ class Course:
             if commit.outcome == "accepted":
                 found[commit.group, commit.topic, commit.partition] = commit.offset
         return found
+
+    def runs_away(self) -> bool:
+        """Whether the program writes far more than anybody asked for, as in a loop of events."""
+        return len(self.history.of(Output)) > LOOP + LOOP_EACH * len(self.history.of(Sent))
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
@@ -220,14 +229,14 @@ class Watch:
             self.quiet = all_have_returned(self.lab) or waited > RETURN_S * patience
             if self.quiet and (now - self.rested >= LOST_S * patience or await self.lab.adds_up()):
                 return True
-        lost = bool(self.position.missing) and not self.position.behind
+        lost = not self.position.is_complete and not self.position.behind
         idle_s = (LOST_S if lost else self.stuck_s) + TIMERS * self.lab.challenge.timer_s
         if now - self.moved >= idle_s * patience:
             if await self._overlooked():
                 return False
             self.quiet = not self.position.behind
             return True
-        self.moving = now - self.began >= MOST_S * patience
+        self.moving = now - self.began >= MOST_S * patience or self.course.runs_away()
         return self.moving or self.lab.is_gone()
 
     async def _look(self, now: float) -> None:
@@ -275,7 +284,7 @@ class Watch:
             quiet=self.quiet,
             waited_s=round(time.monotonic() - self.began_at, 3),
             unmet=unmet(position, self.lab),
-            missing=len(position.missing),
+            missing=len(position.missing) + len(position.owed),
             behind=[list(each) for _, *each in position.behind],
             moving=self.moving,
         )
@@ -289,6 +298,8 @@ def unmet(position: Position, lab: "Lab") -> list[str]:
         some = ", ".join(position.missing[:3])
         more = ", ..." if len(position.missing) > 3 else ""
         words.append(f"{len(position.missing)} of {total} events have no effect ({some}{more})")
+    if position.owed:
+        words.append(f"not announced: {', '.join(position.owed[:3])}")
     for group, topic, partition, count in position.behind:
         whose = f" by {group}" if len(lab.groups) > 1 else ""
         words.append(f"{lane_name((topic, partition))}: {count} record(s) not committed{whose}")

@@ -7,7 +7,7 @@ an event must have, what the final state must be, what a sentinel looks like. No
 import json
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,7 @@ from sandbox.gateway import HttpRequest, HttpResponse
 from sandbox.gateway.outside import idempotency_key
 
 if TYPE_CHECKING:
-    from graders.facts import Sent
+    from graders.facts import Effect, Sent
     from graders.lab import Lab
     from sandbox.box import Limits
 
@@ -238,6 +238,51 @@ class SagaSpec:
 
 
 @dataclass(frozen=True)
+class AnnouncementSpec:
+    """A type of event by which a service of the program tells the others what it did.
+
+    Of the types of a `step` exactly one is announced about each subject. `causes` are the types of
+    events in answer to which it may be announced, in the order in which they usually happen;
+    `needs` are those that must all have happened. `row` is the table with the local change that it
+    tells of, whose id is the subject; "" when there is none.
+    """
+
+    type: str
+    step: str
+    causes: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    row: str = ""
+
+    def is_due(self, told: Set[str]) -> bool:
+        """Whether events of these types call for it."""
+        return not told.isdisjoint(self.causes) and told >= set(self.needs)
+
+
+@dataclass(frozen=True)
+class ChoreographySpec:
+    """The contract of services that only listen to one another: `subject` is the field of an
+    event's value that says what it is about, `begins` the type of event that begins a subject."""
+
+    subject: str = ""
+    begins: str = ""
+    announcements: tuple[AnnouncementSpec, ...] = ()
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "ChoreographySpec":
+        """The contract that a history tells of; an empty one when it tells of none."""
+        if not told:
+            return cls()
+        specs = tuple(AnnouncementSpec(**each) for each in told["announcements"])
+        return cls(told["subject"], told["begins"], specs)
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """All types that the contract knows."""
+        named = {t for spec in self.announcements for t in (spec.type, *spec.causes, *spec.needs)}
+        return frozenset(named)
+
+
+@dataclass(frozen=True)
 class CheckUse:
     """That a challenge counts a check: its weight in the score and the skill it speaks for."""
 
@@ -269,8 +314,10 @@ class Challenge:
     `expected(value)` gives, for an event's value, the row that each effect table must get once:
     `{"ledger": {"account": "A-1", "amount": 120}}`; a table left out must get none.
     `fold(values)` gives the rows each state table must end with when every value counts once.
-    `identify(record, sent)` finds the id of the event that a record of an EffectTopic is about,
-    among the events sent, where no field of its value says so; None when there is none.
+    `tally(effects)` gives them instead, from the effects seen, where the outcome of a race decides
+    which effects an event has. `identify(record, sent)` finds the id of the event that a record of
+    an EffectTopic is about, among the events sent, where no field of its value says so; None when
+    there is none.
     `sentinel(rng)` makes an ordinary event; the graders send some at the end to see that everything
     before them was dealt with. `serve(lab)` gives the answers of the services by name, anew for
     each scenario; they must take any request. `timer_s` is the longest time for which the
@@ -299,6 +346,8 @@ class Challenge:
     serve: Callable[["Lab"], Mapping[str, Answer]] = lambda lab: {}
     declared: tuple[AppSpec, ...] = ()
     saga: SagaSpec | None = None
+    choreography: ChoreographySpec | None = None
+    tally: Callable[[Sequence["Effect"]], Mapping[str, Sequence[Row]]] | None = None
     timer_s: float = 0.0
     limits: "Limits | None" = None
     statement: str = ""

@@ -62,6 +62,7 @@ async def open_lab(
         dead_letters=[effect.topic for effect in challenge.effect_topics if effect.dead_letters],
         services={spec.name: demands(spec) for spec in challenge.services},
         saga=asdict(challenge.saga) if challenge.saga else None,
+        choreography=asdict(challenge.choreography) if challenge.choreography else {},
         needs=sorted(scenario.needs),
     )
     tell(history, on_event, scenario, "Topics, a group and a database are made.")

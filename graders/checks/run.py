@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from graders.checks.finding import Place, short_topic
+from graders.choreography import Choreography
 from graders.facts import (
     Aborted,
     Commit,
@@ -38,6 +39,11 @@ class Run:
         """The run as each group of the program sees it; the run itself when there is one group."""
         groups = self.history.began.groups if self.group is None else ()
         return [Run(self.history, group) for group in groups] or [self]
+
+    @cached_property
+    def choreography(self) -> Choreography:
+        """What was announced, and what is owed."""
+        return Choreography(self.history)
 
     @cached_property
     def instances(self) -> set[str]:
