@@ -2,7 +2,8 @@
 
 **Model.** The records of a key lie in one partition, and the order in which its events come there
 first is the key's order; copies sent later change nothing. Keys whose records lie in several
-partitions have no order and are left out, and across keys there is none. A *place* is a table, or
+partitions have no order and are left out, and across keys there is none; nor is there any in a
+dead-letter topic. A *place* is a table, or
 one partition of a topic that the program writes: in a table rows are ordered by commit, within one
 transaction as they were inserted; in a partition by offset. Only the first effect of an event in a
 place counts, because whoever delivers at least once repeats, and a reader who knows what he has had
@@ -119,7 +120,8 @@ def by_place(run: Run) -> Iterator[list[Effect]]:
     """The first effects of events in each place, in the place's order."""
     firsts: dict[tuple[str, int | None], dict[str, Effect]] = defaultdict(dict)
     for effect in run.history.of(Effect):
-        firsts[effect.table, effect.partition].setdefault(effect.id, effect)
+        if effect.table not in run.dead_letters:
+            firsts[effect.table, effect.partition].setdefault(effect.id, effect)
     for found in firsts.values():
         yield list(found.values())
 

@@ -1,0 +1,434 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from graders.checks.dlq import origin_of
+from graders.conditions import (
+    applied,
+    called_about,
+    committed_past,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+)
+from graders.facts import Sent, as_text
+from graders.lab import Lab
+from graders.spec import Answer, Event, Headers, OutputRecord, Raw
+from graders.trouble import NotExercised
+from sandbox.gateway import HttpRequest, HttpResponse
+from sandbox.gateway.outside import idempotency_key
+
+PARTITIONS = (0, 1, 2)
+ITEMS = ("lamp", "chair", "kettle", "rug", "vase", "clock")
+NO_LONGER_MADE = ("gramophone", "telex")
+DEAD: Mapping[str, Mapping[str, Any]] = {"dlq": {}}
+ATTEMPTS = 4
+# Longer than the usual commit timer of 5 s.
+COMMIT_S = 6.0
+
+
+def expected(value: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """An order is shipped as it was placed; one for an item that is no longer made is a dead
+    letter."""
+    if value["item"] in NO_LONGER_MADE:
+        return DEAD
+    return {"shipping": {name: value[name] for name in ("customer", "item", "quantity")}}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """There is no state to compare."""
+    return {}
+
+
+def identify(record: OutputRecord, sent: Sequence[Sent]) -> str | None:
+    """A dead letter is the record whose bytes it has; else the one that it names as its origin."""
+    value = as_text(record.value)
+    same = [s.id for s in sent if s.raw and s.payload == value] or [
+        s.id for s in sent if not s.raw and s.value == record.json
+    ]
+    origin = origin_of(record.headers)
+    named = [s.id for s in sent if origin == (s.topic, s.partition, s.offset)]
+    return next((id for id in named if id in same or not same), next(iter(same), None))
+
+
+def serve(lab: Lab) -> Mapping[str, Answer]:
+    """The shipping service."""
+    return {"shipping": Shipping(lab).answer}
+
+
+class Shipping:
+    """Ships what it is asked to, once for each Idempotency-Key."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.accepted: dict[str, Any] = {}
+
+    async def answer(self, instance: str, request: HttpRequest) -> HttpResponse:
+        """Answer one request, whatever it is."""
+        if (request.method, request.path) != ("POST", "/shipments"):
+            return HttpResponse(404, {"error": "ask for POST /shipments"})
+        key = idempotency_key(request)
+        if not key:
+            return HttpResponse(400, {"error": "the Idempotency-Key is missing"})
+        if key in self.accepted:
+            return self._again(key, request)
+        if reason := refusal(request):
+            return HttpResponse(422, {"error": reason})
+        self.accepted[key] = request.body
+        content = {name: request.field(name) for name in ("customer", "item", "quantity")}
+        self.lab.note_effect("shipping", request.field("order"), content, instance)
+        return HttpResponse(201, {"shipment": len(self.accepted)})
+
+    def _again(self, key: str, request: HttpRequest) -> HttpResponse:
+        if self.accepted[key] == request.body:
+            return HttpResponse(200, {"shipment": "known"})
+        return HttpResponse(422, {"error": "the Idempotency-Key stands for another request"})
+
+
+def refusal(request: HttpRequest) -> str:
+    """Why the service will never ship this; empty when it does."""
+    for name in ("order", "customer", "item"):
+        if not isinstance(request.field(name), str) or not request.field(name):
+            return f"{name} is no text"
+    quantity = request.field("quantity")
+    if not isinstance(quantity, int) or not 1 <= quantity <= 1000:
+        return "the quantity is out of range"
+    item = request.field("item")
+    return f"{item}: no longer made" if item in NO_LONGER_MADE else ""
+
+
+def order(rng: random.Random, customer: str | None = None, **changes: Any) -> Event:
+    """An order with an id of its own, of a drawn customer unless one is given."""
+    id = f"ord-{rng.getrandbits(48):012x}"
+    customer = customer or f"c-{rng.getrandbits(32):08x}"
+    value = {"id": id, "customer": customer, "item": rng.choice(ITEMS)}
+    return Event(id, customer, {**value, "quantity": rng.randrange(1, 9), **changes})
+
+
+def orders(rng: random.Random, number: int, partition: int = 0) -> list[Event]:
+    """Orders of six customers of this partition."""
+    return [order(rng, f"c-{partition}-{rng.randrange(6)}") for _ in range(number)]
+
+
+def refused(rng: random.Random, customer: str) -> Event:
+    """An order that the service refuses for good."""
+    return order(rng, customer, item=rng.choice(NO_LONGER_MADE))
+
+
+sentinel = order
+
+
+def broken(rng: random.Random, customer: str, data: bytes, headers: Headers = ()) -> Event:
+    """A record with these bytes, which are no order."""
+    id = f"bad-{rng.getrandbits(48):012x}"
+    return Event(id, customer, {"id": id}, Raw(data), headers, expect=DEAD)
+
+
+def withdrawn(rng: random.Random, customer: str) -> Event:
+    """A tombstone."""
+    id = f"nil-{rng.getrandbits(48):012x}"
+    return Event(id, customer, {"id": id}, Raw(None), expect={})
+
+
+def no_orders(rng: random.Random) -> list[bytes]:
+    """One value of each kind of poison, in a drawn order; each differs from all others."""
+    tag = f"{rng.getrandbits(48):012x}"
+    good = f'"id": "ord-{tag}", "customer": "c-7"'
+    texts = [
+        f'{{{good}, "item": "lamp", "quantity": ',
+        f"order {tag}: one lamp, please",
+        f'["{tag}"]',
+        f'"{tag}"',
+        f'{{{good}, "quantity": 1}}',
+        f'{{{good}, "item": "lamp", "quantity": "2"}}',
+        f'{{{good}, "item": "lamp", "quantity": 0}}',
+        f'{{{good}, "item": "", "quantity": 2}}',
+        f'{{{good}, "item": null, "quantity": 3}}',
+        f'{{"id": 7, "customer": "c-7", "item": "{tag}", "quantity": 3}}',
+        "[" * 3000 + tag,
+    ]
+    values = [*(text.encode() for text in texts), b"\x80\xff\xfe" + tag.encode()]
+    rng.shuffle(values)
+    return values
+
+
+def bad(rng: random.Random, customer: str, headers: Headers = ()) -> Event:
+    """A record with a drawn kind of poison."""
+    return broken(rng, customer, no_orders(rng)[0], headers)
+
+
+async def quiet_day(lab: Lab) -> None:
+    """No fault; one poison, one refusal and one withdrawn order on each partition. Exposes programs
+    that stop at poison, drop it, ask again after a refusal, or take a tombstone for poison."""
+    await lab.start("app")
+    for p in PARTITIONS:
+        events = [
+            *orders(lab.rng, 6, p),
+            broken(
+                lab.rng,
+                f"c-{p}-0",
+                no_json(lab.rng),
+                [("trace", b"%08x" % lab.rng.getrandbits(32))],
+            ),
+            refused(lab.rng, f"c-{p}-1"),
+            withdrawn(lab.rng, f"c-{p}-2"),
+        ]
+        lab.rng.shuffle(events)
+        await lab.send("orders", events, p)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def no_json(rng: random.Random) -> bytes:
+    return f'{{"id": "ord-{rng.getrandbits(48):012x}", "customer"'.encode()
+
+
+async def poison_at_the_front(lab: Lab) -> None:
+    """Each partition begins with poison of several kinds, good orders follow. Exposes programs that
+    come to an end, or go round in circles, at some kind of poison."""
+    values = no_orders(lab.rng)
+    for p in PARTITIONS:
+        bads = [broken(lab.rng, f"c-{p}-0", value) for value in values[p :: len(PARTITIONS)]]
+        await lab.send("orders", [*bads, *orders(lab.rng, 5, p)], p)
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def bad_minute(lab: Lab) -> None:
+    """The service fails once, twice, three times for some orders, and always for one; each has a
+    later order of the same customer behind it. Exposes programs that give up at once, too early,
+    too late or never, that ask again without a pause, and that let the later order overtake."""
+    events = {p: orders(lab.rng, 5, p) for p in PARTITIONS}
+    for p, times in zip(PARTITIONS, lab.rng.sample((1, 2, 3), 3), strict=True):
+        victim = order(lab.rng, f"c-{p}-victim")
+        events[p].insert(lab.rng.randrange(6), victim)
+        events[p].append(order(lab.rng, victim.key))
+        lab.calls("shipping", victim.id, times=times).error(lab.rng.choice((429, 503)))
+    hopeless = without_hope(lab, "c-0-hopeless")
+    events[0] += [hopeless, order(lab.rng, hopeless.key)]
+    await lab.start("app")
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", events[p], p)]
+    # Whoever never gives up must not be waited for much longer than whoever does.
+    await lab.reached(effects_of(sent), within=8.0)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def without_hope(lab: Lab, customer: str) -> Event:
+    """An order for which the service always fails."""
+    drawn = order(lab.rng, customer)
+    lab.calls("shipping", drawn.id, times=None).error(503)
+    return replace(drawn, expect=DEAD)
+
+
+async def odd_bytes(lab: Lab) -> None:
+    """Values of no bytes, of any bytes and of many; headers that come twice, that are empty and
+    that are no text. Exposes programs that decode and encode what they pass on, and those that put
+    headers into a dictionary."""
+    rng = lab.rng
+    odd: Headers = [
+        ("trace", rng.randbytes(6)),
+        ("via", b"shop"),
+        ("empty", b""),
+        ("via", b"\xff\x00\xfe"),
+        ("trace", rng.randbytes(6)),
+    ]
+    await lab.start("app")
+    no_bytes, many_bytes = (
+        broken(rng, "c-0-0", b"", odd),
+        broken(rng, "c-1-0", rng.randbytes(60_000)),
+    )
+    never_made = replace(refused(rng, "c-0-1"), headers=odd)
+    await lab.send("orders", [no_bytes, never_made, *orders(rng, 3)], 0)
+    await lab.send("orders", [many_bytes, *orders(rng, 3, 1)], 1)
+    # Whoever decodes this and encodes it again gets other bytes.
+    text = f' {{"quantity":2.50,\n"item" : "\\u00e9t{rng.getrandbits(32)}\\/", "id":null}} '
+    await lab.send("orders", [withdrawn(rng, "c-2-0"), broken(rng, "c-2-é", text.encode(), odd)], 2)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def mixed_batch(lab: Lab) -> None:
+    """Many orders at once, one of them poison and one refused. Exposes programs that give a whole
+    batch up because of one record, or commit past the rest of it."""
+    for p in PARTITIONS:
+        events = orders(lab.rng, 16, p)
+        events.insert(lab.rng.randrange(3, 14), bad(lab.rng, f"c-{p}-0"))
+        events.insert(lab.rng.randrange(3, 14), refused(lab.rng, f"c-{p}-1"))
+        await lab.send("orders", events, p)
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def late_success(lab: Lab) -> None:
+    """The service ships and its answer is lost: the program hears nothing, or the connection
+    breaks. Exposes programs that take silence for a refusal, that ask again under another key, or
+    that wait for ever."""
+    silent, cut = order(lab.rng, "c-0-1"), order(lab.rng, "c-1-1")
+    lost, reset = order(lab.rng, "c-0-2"), order(lab.rng, "c-2-1")
+    faults = [
+        lab.calls("shipping", silent.id).drop_response(),
+        lab.calls("shipping", cut.id).cut_response(),
+        lab.calls("shipping", lost.id).drop_request(),
+        lab.calls("shipping", reset.id).cut(),
+    ]
+    await lab.start("app")
+    sent = await lab.send("orders", [silent, lost, *orders(lab.rng, 3)], 0)
+    sent += await lab.send("orders", [cut, *orders(lab.rng, 3, 1)], 1)
+    sent += await lab.send("orders", [*orders(lab.rng, 3, 2), reset], 2)
+    for fault in faults:
+        await lab.until(applied(fault), why="the program to ask for every order")
+    await lab.reached(effects_of(sent), within=8.0)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def one_customer_in_trouble(lab: Lab) -> None:
+    """The service fails for all orders of one customer, and the orders of eight others lie behind
+    these. Exposes programs that let everybody wait while they wait to try again."""
+    partition = lab.rng.choice(PARTITIONS)
+    troubled = [without_hope(lab, "c-troubled") for _ in range(4)]
+    others = [order(lab.rng, f"c-other-{n}") for n in range(8)]
+    sent = await lab.send("orders", [*troubled, *others], partition)
+    await lab.start("app")
+    await lab.until(effects_of(sent[:1]), within=15, why="the first order to be given up")
+    await lab.reached(effects_of(sent), within=20)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def dead_letters(lab: Lab) -> Mapping[str, Any]:
+    """The program's writes to the dead-letter topic, as what a fault is on."""
+    return {"api": "Produce", "topic": lab.topic("dlq")}
+
+
+async def dlq_down_and_killed(lab: Lab) -> None:
+    """The dead-letter topic does not answer; SIGKILL once an offset beyond the poison is committed,
+    or after 6 s, longer than the usual commit timer. Exposes programs that commit before the dead
+    letter is known to be written."""
+    p = lab.rng.choice(PARTITIONS)
+    events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 4, p)]
+    sent = await lab.send("orders", events, p)
+    writing = lab.gateway.fault(**dead_letters(lab), times=None).hold()
+    app = await lab.start("app")
+    await lab.until(held(writing), why="the program to write a dead letter")
+    await lab.reached(committed_past(sent[3]), within=COMMIT_S)
+    await app.kill()
+    writing.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def dlq_refuses(lab: Lab) -> None:
+    """The dead-letter topic refuses two writes for good, as without the right to write. Exposes
+    programs that swallow the error and commit, or that never look whether there was one."""
+    p = lab.rng.choice(PARTITIONS)
+    events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 4, p)]
+    writing = lab.gateway.fault(**dead_letters(lab), times=2).error("TOPIC_AUTHORIZATION_FAILED")
+    await lab.start("app")
+    await lab.send("orders", events, p)
+    await lab.until(applied(writing), why="the program to write a dead letter")
+    # A program that goes on after the first error does not meet the second.
+    if not await lab.reached(applied(writing, times=2), within=COMMIT_S):
+        writing.cancel()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def dlq_away_for_a_while(lab: Lab) -> None:
+    """The dead-letter topic does not answer for 3 s, breaks a connection after it has written, and
+    is well again; poison and refusals lie on all partitions. Exposes programs that give up a dead
+    letter which takes long."""
+    cut = lab.gateway.fault(**dead_letters(lab)).cut_response()
+    await lab.start("app")
+    first = await lab.send("orders", [bad(lab.rng, "c-0-x"), *orders(lab.rng, 2)], 0)
+    await lab.until(applied(cut), why="the program to write a dead letter")
+    await lab.reached(effects_of(first), within=COMMIT_S)
+    writing = lab.gateway.fault(**dead_letters(lab), times=None).hold()
+    sent = []
+    for p in PARTITIONS:
+        events = [bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 3, p), refused(lab.rng, f"c-{p}-y")]
+        sent += await lab.send("orders", events, p)
+    await lab.until(held(writing), why="the program to write another")
+    await lab.reached(effects_of(sent), within=3.0)
+    writing.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_after_dead_letter(lab: Lab) -> None:
+    """SIGKILL when a dead letter is written and its offset is not committed. Exposes programs that
+    name another origin the second time, and those that commit before they write."""
+    p = lab.rng.choice(PARTITIONS)
+    events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 3, p)]
+    commits = lab.commits(times=None).hold()
+    sent = await lab.send("orders", events, p)
+    app = await lab.start("app")
+    await lab.until(effect_of(sent[3]), within=15, why="a dead letter before its commit")
+    await app.kill()
+    commits.drop() if commits.applied else commits.cancel()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_after_shipment(lab: Lab) -> None:
+    """SIGKILL when an order is shipped and its offset is not committed. Exposes programs whose
+    idempotency key is another after a restart."""
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 5, p), p)]
+    commits = lab.commits(times=None).hold()
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, at_least=1), why="an order to be shipped before its commit")
+    await app.kill()
+    commits.drop() if commits.applied else commits.cancel()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def crash_between_attempts(lab: Lab) -> None:
+    """SIGKILL while an order has failed twice and is asked for again, at the latest when an offset
+    beyond it is committed. Exposes programs that commit an order which waits for its next attempt
+    in memory."""
+    p = lab.rng.choice(PARTITIONS)
+    victim = order(lab.rng, f"c-{p}-victim")
+    lab.calls("shipping", victim.id, times=2).error(503)
+    asking = lab.calls("shipping", victim.id, nth=3, times=None).hold()
+    app = await lab.start("app")
+    (sent,) = await lab.send("orders", [victim], p)
+    await lab.send("orders", orders(lab.rng, 4, p), p)
+    await lab.until(held(asking), within=15, why="the program to try a third time")
+    await app.kill()
+    if called_about(sent, ATTEMPTS).holds(lab.history):
+        raise NotExercised("the program was not killed between two attempts, but after the last")
+    asking.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def second_instance_joins(lab: Lab) -> None:
+    """A second instance joins while orders wait for their next attempt; then the first is killed.
+    Exposes programs that commit or forget what is in hand when partitions move."""
+    first = await lab.start("first")
+    sent = []
+    for p in PARTITIONS:
+        victim = order(lab.rng, f"c-{p}-victim")
+        lab.calls("shipping", victim.id, times=2).error(503)
+        events = [victim, *orders(lab.rng, 4, p), bad(lab.rng, f"c-{p}-x")]
+        sent += await lab.send("orders", events, p)
+    await lab.until(called_about(sent[0]), why="the first instance to try an order")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 4, p), p)]
+    await lab.until(effects_of(sent, at_least=1), within=15, why="an order to be shipped")
+    await first.kill()
+    await lab.settle()
+    await lab.aftershock()

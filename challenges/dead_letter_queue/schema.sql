@@ -1,0 +1,1 @@
+-- The database is empty: the program may keep what it likes in tables of its own.
