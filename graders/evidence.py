@@ -1,7 +1,8 @@
 """The evidence card: what a finding looks like to someone who did not write the check.
 
 A claim in one sentence, two facts that cannot both be true, at most twelve rows of timeline, why it
-matters, a command that replays it, and a picture of the same rows with one lane for each instance.
+matters, a command that replays it, and a picture of the same rows with one lane for each instance;
+of a saga, a sequence diagram of all that happened about it.
 """
 
 import json
@@ -16,6 +17,7 @@ from graders.checks.finding import lane_name, short_topic
 from graders.facts import Fact
 from graders.history import History
 from graders.picture import Mark, draw
+from graders.sequence import sequence
 
 MOST_ROWS = 12
 MOST_CHARS = 60  # of what a program chose freely
@@ -37,6 +39,7 @@ def card(finding: Finding, history: History, title: str) -> dict[str, Any]:
     """The card as JSON. `title` is the scenario's."""
     chosen = choose(finding, history)
     rows = [row_of(fact, finding) for fact in chosen]
+    marks = [mark_of(fact, row) for fact, row in zip(chosen, rows, strict=True)]
     began = history.began
     return {
         "check": finding.check,
@@ -53,7 +56,7 @@ def card(finding: Finding, history: History, title: str) -> dict[str, Any]:
         "rows": [vars(row) for row in rows],
         "replay": f"offsetzero grade {began.challenge} PATH --seed {began.seed}"
         f" --scenario {began.scenario}",
-        "picture": draw([mark_of(f, r) for f, r in zip(chosen, rows, strict=True)], lives(history)),
+        "picture": sequence(finding, history) or draw(marks, lives(history)),
     }
 
 
@@ -93,7 +96,12 @@ def relevance(fact: Fact, finding: Finding) -> int:
             return 4 if what in ("applied", "dropped", "released") else 0
         case facts.Left(by="grader"):
             return 3
-        case facts.Sent(id=id) | facts.Effect(id=id) | facts.Performed(subject=id):
+        case (
+            facts.Sent(id=id)
+            | facts.Effect(id=id)
+            | facts.Performed(subject=id)
+            | facts.Call(id=id)
+        ):
             return 4 if id in finding.ids[:2] else 0
         case facts.Fetched():
             return 3 if any(hands_out(fact, place) for place in finding.places) else 0
