@@ -96,6 +96,10 @@ def relevance(fact: Fact, finding: Finding) -> int:
             return 4 if what in ("applied", "dropped", "released") else 0
         case facts.Left(by="grader"):
             return 3
+        case facts.Sent(role="answer", key=id) if id in finding.ids[:1]:
+            return 3
+        case facts.Output(value=dict(value)) if value.get("order") in finding.ids[:1]:
+            return 4
         case (
             facts.Sent(id=id)
             | facts.Effect(id=id)

@@ -102,6 +102,7 @@ def accuse(
         check,
         Verdict.FAIL,
         claim=claim,
+        brief=without_name(claim, saga),
         first=first,
         second=second,
         both=both,
@@ -109,6 +110,12 @@ def accuse(
         rows=tuple(sorted({first.n, second.n})),
         ids=(saga,),
     )
+
+
+def without_name(claim: str, saga: str) -> str:
+    """A claim that names no order."""
+    brief = claim.replace(saga, "an order") if saga else claim
+    return brief[0].upper() + brief[1:]
 
 
 def sent_command(command: Output) -> FactRef:
@@ -632,7 +639,7 @@ def ambiguous(sagas: Sagas) -> Iterator[Finding]:
                 yield accuse(
                     "SAG-7",
                     saga.id,
-                    f"The id {told(command, 'id')} stands for two different commands.",
+                    f"The id of a command of {saga.id} stands for two different commands.",
                     sent_command(other),
                     sent_command(command),
                     "The same id means the same command.",
@@ -839,6 +846,7 @@ def not_finished(
         check,
         Verdict.INCONCLUSIVE if noisy else Verdict.FAIL,
         claim=f"{saga.id} was begun and never ended.{others}",
+        brief="An order was begun and never ended.",
         first=first,
         second=FactRef(rest.n, f"After {rest.waited_s:.1f} s of waiting it had no outcome."),
         both="Every order ends, completed or cancelled, whatever happens on the way.",
