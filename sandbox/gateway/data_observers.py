@@ -1,6 +1,7 @@
 """Facts about records and offsets: produced, fetched, committed."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sandbox.gateway.codec import Body
@@ -217,11 +218,14 @@ class FetchObserver(Observer):
 
 
 class MetadataObserver(Observer):
-    """Hides topics that the program may not know of. The note is the set of names asked for."""
+    """Hides topics that the program may not know of, and lets some be led by brokers of their own.
+    The note is the set of names asked for."""
 
-    def __init__(self, policy: Policy, names: TopicNames) -> None:
+    def __init__(self, policy: Policy, names: TopicNames, leaders: Mapping[str, int]) -> None:
+        """leaders: the port of a topic's broker, which is that broker's node id, too."""
         self._policy = policy
         self._names = names
+        self._leaders = leaders
 
     def forwarded(self, instance: str, body: Body) -> set[str]:
         return {topic["Name"] for topic in body["Topics"] or ()}
@@ -235,7 +239,20 @@ class MetadataObserver(Observer):
         ]
         hidden = [t["Name"] for t in body["Topics"] if t not in shown]
         body["Topics"] = shown + [_hidden_topic(name) for name in hidden if name in note]
-        return bool(hidden)
+        self._spread(body)
+        return bool(hidden or self._leaders)
+
+    def _spread(self, body: Body) -> None:
+        """Give topics to brokers that are this one at another port."""
+        body["Brokers"] += [
+            broker | {"NodeId": port, "Port": port}
+            for broker in body["Brokers"]
+            for port in set(self._leaders.values())
+        ]
+        for topic in body["Topics"]:
+            if node := self._leaders.get(topic["Name"]):
+                for partition in topic.get("Partitions", ()):
+                    partition |= {"LeaderId": node, "ReplicaNodes": [node], "IsrNodes": [node]}
 
 
 def _hidden_topic(name: str) -> Body:

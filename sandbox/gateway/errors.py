@@ -161,9 +161,10 @@ def error_name(code: int) -> str | None:
 _COORDINATOR = "COORDINATOR_NOT_AVAILABLE COORDINATOR_LOAD_IN_PROGRESS NOT_COORDINATOR"
 _MEMBER = "UNKNOWN_MEMBER_ID ILLEGAL_GENERATION REBALANCE_IN_PROGRESS FENCED_INSTANCE_ID"
 _TRANSACTION = (
-    "INVALID_PRODUCER_ID_MAPPING INVALID_PRODUCER_EPOCH PRODUCER_FENCED INVALID_TXN_STATE "
+    "INVALID_PRODUCER_ID_MAPPING INVALID_PRODUCER_EPOCH INVALID_TXN_STATE "
     "CONCURRENT_TRANSACTIONS TRANSACTION_ABORTABLE TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
 )
+_TRANSACTION_COORDINATOR = f"{_COORDINATOR} {_TRANSACTION} PRODUCER_FENCED"
 _COMMIT = (
     "TOPIC_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED UNKNOWN_TOPIC_OR_PARTITION "
     "UNKNOWN_TOPIC_ID OFFSET_METADATA_TOO_LARGE INVALID_GROUP_ID INVALID_COMMIT_OFFSET_SIZE "
@@ -200,9 +201,39 @@ LEGAL_ERRORS = {
         "UNSUPPORTED_ASSIGNOR UNRELEASED_INSTANCE_ID GROUP_MAX_SIZE_REACHED GROUP_ID_NOT_FOUND "
         "GROUP_AUTHORIZATION_FAILED TOPIC_AUTHORIZATION_FAILED INVALID_REQUEST "
         "INVALID_REGULAR_EXPRESSION",
-        "EndTxn": f"{_COORDINATOR} {_TRANSACTION}",
+        "EndTxn": _TRANSACTION_COORDINATOR,
+        "AddPartitionsToTxn": f"{_TRANSACTION_COORDINATOR} UNKNOWN_TOPIC_OR_PARTITION "
+        "TOPIC_AUTHORIZATION_FAILED",
+        "AddOffsetsToTxn": f"{_TRANSACTION_COORDINATOR} INVALID_GROUP_ID "
+        "GROUP_AUTHORIZATION_FAILED",
+        "Metadata": "LEADER_NOT_AVAILABLE UNKNOWN_TOPIC_OR_PARTITION TOPIC_AUTHORIZATION_FAILED",
         "InitProducerId": f"{_COORDINATOR} INVALID_TRANSACTION_TIMEOUT PRODUCER_FENCED "
         "INVALID_PRODUCER_EPOCH CONCURRENT_TRANSACTIONS CLUSTER_AUTHORIZATION_FAILED "
         "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
     }.items()
 }
+
+# Errors that clients of older versions do not know: the first version that does, by API, and what
+# the broker answers to the others.
+_NEWER = {
+    "PRODUCER_FENCED": (
+        {"InitProducerId": 4, "AddPartitionsToTxn": 2, "AddOffsetsToTxn": 2, "EndTxn": 2},
+        "INVALID_PRODUCER_EPOCH",
+    ),
+    "TRANSACTION_ABORTABLE": (
+        {
+            "Produce": 11,
+            "AddPartitionsToTxn": 5,
+            "AddOffsetsToTxn": 4,
+            "EndTxn": 4,
+            "TxnOffsetCommit": 4,
+        },
+        "INVALID_TXN_STATE",
+    ),
+}
+
+
+def error_for(api: str, version: int, error: str) -> str:
+    """Return the error by which the broker says `error` to a client of this version of the API."""
+    first, older = _NEWER.get(error, ({}, error))
+    return older if version < first.get(api, 0) else error

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.gateway.codec import Body, Codec, RequestHeader
-from sandbox.gateway.faults import Asked, Fault, Faults
+from sandbox.gateway.errors import error_for
+from sandbox.gateway.faults import Asked, Fate, Fault, Faults
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.observer import Observer
 from sandbox.gateway.policy import Policy, refusal, topic_rows, topics_of
-from sandbox.gateway.replies import can_answer, error_body
+from sandbox.gateway.replies import can_answer, error_body, metadata_with_error
 from sandbox.gateway.topics import TopicNames
 
 
@@ -21,6 +22,7 @@ class CutOff(Exception):
 class Exchange:
     """A request and what is to become of its response.
 
+    body: the request's, then the response's when somebody has read it.
     observer: sees the response; None when nobody needs to read it.
     expects_response: False for a producer that wants no acknowledgement.
     faults: those that chose this request; what: the request in few words, for them.
@@ -45,6 +47,11 @@ class Exchange:
         if self.observer is None or self.answered or self.reply is not None:
             return False
         return self.observer.matters(self.note)
+
+    def is_late(self, fault: Fault) -> bool:
+        """Whether the fault acts on the response: an error does where it needs the broker's own."""
+        action = fault.action
+        return action.on_response or (action.fate is Fate.ANSWER and not can_answer(self.api))
 
 
 def describe(api: str, body: Body) -> str:
@@ -116,9 +123,13 @@ class Intake:
 
     def answer(self, exchange: Exchange, error: str) -> None:
         """Let the exchange be answered with an error. Raises CutOff when no such answer exists."""
-        if not exchange.expects_response or not can_answer(exchange.api):
+        if exchange.api == "Metadata" and exchange.answered:
+            body = metadata_with_error(exchange.body, error)
+        elif exchange.expects_response and can_answer(exchange.api):
+            known = error_for(exchange.api, exchange.version, error)
+            body = error_body(exchange.api, exchange.body, known)
+        else:
             raise CutOff(f"{exchange.api} refused")  # a broker, too, can only hang up here
-        body = error_body(exchange.api, exchange.body, error)
         exchange.reply = self.codec.encode_response(
             exchange.api, exchange.version, exchange.correlation_id, body
         )

@@ -1,15 +1,21 @@
 """Faults: what to do to the n-th request that matches, to the broker or to an outside service.
 
-A fault acts on one of two moments. Before the server sees the request: `hold`, `delay`, `error`,
-`drop_request`, `cut`. After the server has answered: `hold_response`, `drop_response`,
-`cut_response`. The requests of a connection are answered in their order, so whatever stops one
-message stops those behind it on the same connection, and a lost message leaves the connection
-silent: the client must run into its own timeout. `cut` and `cut_response` close it instead, which
-the client sees at once.
+A fault acts on one of two moments. Before the server sees the request: `hold`, `delay`, `slow`,
+`error`, `drop_request`, `cut`. After the server has answered: `hold_response`, `delay_response`,
+`slow_response`, `drop_response`, `cut_response`. The requests of a connection are answered in their
+order, so whatever stops one message stops those behind it on the same connection, and a lost
+message leaves the connection silent: the client must run into its own timeout. `cut` and
+`cut_response` close it instead, which the client sees at once.
+
+A link of which one direction is cut is a `hold` or `hold_response` of every request of an instance:
+the other direction goes on. `release` heals it, and what was under way arrives late; `drop` leaves
+the connections dead.
 """
 
 import asyncio
+import contextlib
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -55,8 +61,9 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class RequestMatch:
-    """A match of Kafka requests."""
+    """A match of Kafka requests; `what` says to which APIs they go."""
 
+    what: str
     targets: tuple[str, ...]
     instance: str | None
     topic: str | None
@@ -70,7 +77,7 @@ class RequestMatch:
         )
 
     def __str__(self) -> str:
-        return "/".join(self.targets) + (f" of {self.topic}" if self.topic else "")
+        return self.what + (f" of {self.topic}" if self.topic else "")
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,12 @@ class Action:
     on_response: bool = False
     holds: bool = False
     delay_seconds: float = 0.0
+    bytes_per_second: float = math.inf
     error: Any = None
+
+    def seconds(self, size: int) -> float:
+        """How long a message of so many bytes is kept."""
+        return self.delay_seconds + size / self.bytes_per_second
 
 
 class Fault:
@@ -108,7 +120,8 @@ class Fault:
         self._chosen = chosen  # which matches to act on, counted from 1
         self._record = record
         self._selected = 0
-        self._ended = False
+        self._ended = asyncio.Event()
+        self._acting = 0  # on how many messages right now
         self._held: list[asyncio.Future[Fate]] = []
         self._was_applied = asyncio.Event()
         self._note("armed")
@@ -121,12 +134,13 @@ class Fault:
     @property
     def spent(self) -> bool:
         """Whether no further request can be chosen."""
-        return self._ended or self.matched >= self._chosen.stop - 1
+        return self._ended.is_set() or self.matched >= self._chosen.stop - 1
 
     @property
     def over(self) -> bool:
         """Whether it can do nothing any more: all its requests came, and went on their way."""
-        return self._ended or (self.spent and not self._held and self.applied == self._selected)
+        done = self.spent and not self._acting and self.applied == self._selected
+        return self._ended.is_set() or done
 
     async def wait_applied(self) -> None:
         """Return once the fault has acted on a message: it is held, lost, late or answered."""
@@ -155,17 +169,24 @@ class Fault:
         self._note("matched", instance)
         return False
 
-    async def act(self, instance: str, what: str) -> Fate:
-        """Act on a chosen message, described by `what`; return its fate once that is known."""
-        if self._ended:
+    async def act(self, instance: str, what: str, size: int = 0) -> Fate:
+        """Act on a chosen message of so many bytes, described by `what`; return its fate once that
+        is known."""
+        if self._ended.is_set():
             return Fate.FORWARD
         self.applied += 1
         self._note("applied", instance, what)
         self._was_applied.set()
-        if self.action.holds:
-            return await self._hold()
-        if self.action.delay_seconds:
-            await asyncio.sleep(self.action.delay_seconds)
+        self._acting += 1
+        try:
+            return await (self._hold() if self.action.holds else self._delay(size))
+        finally:
+            self._acting -= 1
+
+    async def _delay(self, size: int) -> Fate:
+        if seconds := self.action.seconds(size):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), seconds)
         return self.action.fate
 
     async def _hold(self) -> Fate:
@@ -178,9 +199,9 @@ class Fault:
                 self._held.remove(gate)
 
     def _end(self, what: str, fate: Fate) -> None:
-        if self._ended:
+        if self._ended.is_set():
             return
-        self._ended = True
+        self._ended.set()
         self._note(what)
         held, self._held = self._held, []
         for gate in held:
@@ -234,6 +255,11 @@ class Builder:
         """Let the request wait before it goes to the server."""
         return self._arm(Action(f"delay {seconds} s", delay_seconds=seconds))
 
+    def delay_response(self, seconds: float) -> Fault:
+        """Let the server do it, and its answer wait before it goes to the program."""
+        name = f"delay_response {seconds} s"
+        return self._arm(Action(name, on_response=True, delay_seconds=seconds))
+
     def _arm(self, action: Action) -> Fault:
         return self._faults.arm(self._match, action, self._chosen)
 
@@ -241,8 +267,21 @@ class Builder:
 class FaultBuilder(Builder):
     """The builder of a fault on Kafka requests."""
 
+    def slow(self, bytes_per_second: float) -> Fault:
+        """Let the request take its time to the server, as on a slow link."""
+        name = f"slow {bytes_per_second} bytes/s"
+        return self._arm(Action(name, bytes_per_second=bytes_per_second))
+
+    def slow_response(self, bytes_per_second: float) -> Fault:
+        """Let the answer take its time to the program, as on a slow link."""
+        name = f"slow_response {bytes_per_second} bytes/s"
+        return self._arm(Action(name, on_response=True, bytes_per_second=bytes_per_second))
+
     def error(self, name: str) -> Fault:
         """Answer in the broker's place, which never sees the request.
+
+        A client of an old version of the API gets the older error that the broker has for it. A
+        Metadata request is passed on, and its answer then has the error for every topic.
 
         Raises ValueError for an error that Kafka does not answer to this API.
         """

@@ -55,9 +55,13 @@ class Gateway:
         record: Record,
         policy: Policy,
         services: Mapping[int, HttpService] | None = None,
+        leaders: Mapping[str, int] | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """services: the outside services of the challenge, by the port the program sees.
+        leaders: topics that seem to be led by another broker, each by that one's port. All clients
+            have a connection for each broker, so what is held of such a topic, say every Fetch,
+            holds no other topic.
 
         Raises ValueError when two services share a name, or one takes a port that is taken.
         """
@@ -71,7 +75,8 @@ class Gateway:
         self._link = Link(self._codec, broker)
         self._members = Members(self._link)
         names = TopicNames(self._link)
-        self._faults = Faults(record)
+        self._faults = Faults(self._record_fault)
+        leaders = dict(leaders or {})
         self._policy = policy
         self._own_policies: dict[str, Policy] = {}
         self._intake = Intake(
@@ -81,10 +86,13 @@ class Gateway:
             limits=limits,
             faults=self._faults,
             names=names,
-            observers=make_observers(self._record, self._codec, policy, self._members, names),
+            observers=make_observers(
+                self._record, self._codec, policy, self._members, names, leaders
+            ),
             refused=self._refused,
         )
-        self._services = {KAFKA_PORT: self._kafka(broker)}
+        kafka = self._kafka(broker)
+        self._services = dict.fromkeys((KAFKA_PORT, *leaders.values()), kafka)
         if database is not None:
             self._services[DATABASE_PORT] = self._programs_database(database)
         self._desk = Desk(self._faults, self._record)
@@ -124,7 +132,7 @@ class Gateway:
 
     def fault(
         self,
-        api: str | tuple[str, ...],
+        api: str | tuple[str, ...] | None,
         *,
         instance: str | None = None,
         topic: str | None = None,
@@ -134,14 +142,15 @@ class Gateway:
     ) -> FaultBuilder:
         """Choose requests for a fault: `times` of them (None: all) from the `nth` match on.
 
-        api: Kafka's name, or several; instance and topic: None matches any; where: sees the decoded
-        request. Raises ValueError for an API that Kafka does not have.
+        api: Kafka's name, or several, None for all; instance and topic: None matches any; where:
+        sees the decoded request. Raises ValueError for an API that Kafka does not have.
         """
-        apis = (api,) if isinstance(api, str) else api
+        apis = (api,) if isinstance(api, str) else api or tuple(self._codec.api_keys)
         for name in apis:
             if name not in self._codec.api_keys:
                 raise ValueError(f"Kafka has no API {name}")
-        match = RequestMatch(apis, instance, topic, where)
+        what = "/".join(apis) if api else "any request"
+        match = RequestMatch(what, apis, instance, topic, where)
         return FaultBuilder(self._faults, match, choose(nth, times))
 
     def call_fault(
@@ -230,6 +239,11 @@ class Gateway:
 
     def _refused(self, instance: str, api: str, why: str) -> None:
         self._record("refused", {"instance": instance, "api": api, "why": why})
+
+    def _record_fault(self, kind: str, fields: dict[str, Any]) -> None:
+        """Record what became of a fault; that a program's request met it counts as its doing."""
+        by_program = fields["what"] in ("matched", "applied")
+        (self._record if by_program else self._record_fact)(kind, fields)
 
     def _record(self, kind: str, fields: dict[str, Any]) -> None:
         """Record what a program did. Raises CutOff when it did more than a history can hold."""

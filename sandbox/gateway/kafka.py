@@ -71,7 +71,7 @@ class KafkaConnection:
 
     async def _carry_request(self, frame: Frame) -> None:
         exchange = self._intake.open(self._instance, memoryview(frame)[PREFIX:])
-        await self._apply_faults(exchange, on_response=False)
+        await self._apply_faults(exchange, False, len(frame))
         if self._silent:  # which may have come about while a fault held the request
             return
         await self._slots.acquire()
@@ -86,12 +86,12 @@ class KafkaConnection:
         except ConnectionError as error:
             raise CutOff("by the broker") from error
 
-    async def _apply_faults(self, exchange: Exchange, on_response: bool) -> None:
+    async def _apply_faults(self, exchange: Exchange, on_response: bool, size: int) -> None:
         """Let the faults act that chose this message. Raises CutOff."""
         for fault in exchange.faults:
-            if fault.action.on_response is not on_response:
+            if exchange.is_late(fault) is not on_response:
                 continue
-            fate = await fault.act(self._instance, exchange.what)
+            fate = await fault.act(self._instance, exchange.what, size)
             if fate is Fate.CUT:
                 raise CutOff("cut by the grader")
             if fate is Fate.LOSE:
@@ -132,17 +132,17 @@ class KafkaConnection:
             codec, observer = self._intake.codec, exchange.observer
             body = codec.decode_response(exchange.api, exchange.version, memoryview(frame)[PREFIX:])
             await observer.answered(self._instance, exchange.note, body)
-            exchange.answered = True
+            exchange.answered, exchange.body = True, body
             self._answer_seen.set()
             if observer.rewrites(exchange.note, body):
                 frame = codec.encode_response(
                     exchange.api, exchange.version, exchange.correlation_id, body
                 )
-        await self._apply_faults(exchange, on_response=True)
+        await self._apply_faults(exchange, True, len(frame))
         if not self._silent:
             if exchange.observer is not None and body is not None:
                 exchange.observer.delivered(self._instance, exchange.note, body)
-            self._program.write(frame)
+            self._program.write(exchange.reply or frame)
         self._done()
         self._send_replies()
         await self._drain_program()

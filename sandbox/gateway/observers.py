@@ -1,5 +1,7 @@
 """Which observer sees which API."""
 
+from collections.abc import Mapping
+
 from sandbox.gateway.codec import Codec
 from sandbox.gateway.data_observers import (
     CommitObserver,
@@ -22,13 +24,18 @@ from sandbox.gateway.transaction_observers import EndObserver, EnlistObserver, P
 
 
 def make_observers(
-    record: Record, codec: Codec, policy: Policy, members: Members, names: TopicNames
+    record: Record,
+    codec: Codec,
+    policy: Policy,
+    members: Members,
+    names: TopicNames,
+    leaders: Mapping[str, int],
 ) -> dict[str, Observer]:
     """Return the observer of each API that has one."""
     return {
         "Produce": ProduceObserver(record, names),
         "Fetch": FetchObserver(record, names),
-        "Metadata": MetadataObserver(policy, names),
+        "Metadata": MetadataObserver(policy, names, leaders),
         "OffsetCommit": CommitObserver("OffsetCommit", record, names),
         "TxnOffsetCommit": CommitObserver("TxnOffsetCommit", record, names),
         "InitProducerId": ProducerObserver(record),

@@ -26,6 +26,20 @@ def error_body(api: str, request: Body, error: str) -> Body:
     return _BUILDERS[api](request, error_code(error))
 
 
+def metadata_with_error(response: Body, error: str) -> Body:
+    """Return the broker's Metadata response with an error for every topic in it."""
+    code = error_code(error)
+    whole = code != ErrorCode.LEADER_NOT_AVAILABLE  # which is said of each partition
+    leaderless = {"ErrorCode": code, "LeaderId": -1}
+    topics = [
+        topic | {"ErrorCode": code, "Partitions": []}
+        if whole
+        else topic | {"Partitions": [each | leaderless for each in topic["Partitions"]]}
+        for topic in response["Topics"]
+    ]
+    return response | {"Topics": topics}
+
+
 def _whole(request: Body, code: int) -> Body:
     return {"ErrorCode": code}
 

@@ -25,6 +25,7 @@ from sandbox.runtimes import get_runtime
 
 PATIENCE = 30.0  # seconds until a test gives up waiting; nothing is measured by it
 PARTITIONS = 3
+OTHER_PORT = 9093  # where a second broker seems to be
 numbers = itertools.count(1)
 
 
@@ -75,12 +76,16 @@ class Stage:
         broker: Broker,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         upstream: tuple[str, int] | None = None,
+        late_led_at: int | None = None,
     ) -> None:
-        """upstream: where the gateway finds the broker, if not at the broker itself."""
+        """upstream: where the gateway finds the broker, if not at the broker itself.
+        late_led_at: the port of another broker that seems to lead the topic `late`."""
         number = next(numbers)
         self.broker = broker
         self._upstream = upstream or broker.app_address
         self.topic, self.out = f"in-{number}", f"out-{number}"
+        self.late = f"late-{number}"
+        self.leaders = {self.late: late_led_at} if late_led_at else {}
         self.secret, self.group = f"secret-{number}", f"group-{number}"
         self.facts: list[dict[str, Any]] = []
         self.lines: list[tuple[str, str]] = []
@@ -94,7 +99,7 @@ class Stage:
     def make_gateway(self, limits: Limits, database: tuple[str, int] | None = None) -> Gateway:
         """Return a gateway that grants this test's topics and group."""
         policy = Policy(
-            read=frozenset({self.topic, self.out}),
+            read=frozenset({self.topic, self.out, self.late}),
             write=frozenset({self.out}),
             groups=frozenset({self.group}),
         )
@@ -103,11 +108,13 @@ class Stage:
             database=database,
             record=self._record,
             policy=policy,
+            leaders=self.leaders,
             limits=limits,
         )
 
     async def create_topics(self) -> None:
-        topics = [NewTopic(self.topic, PARTITIONS), NewTopic(self.out, 1), NewTopic(self.secret, 1)]
+        topics = [NewTopic(name, 1) for name in (self.out, self.secret, self.late)]
+        topics.append(NewTopic(self.topic, PARTITIONS))
         for created in self._admin.create_topics(topics).values():
             await asyncio.wrap_future(created)
         first = [TopicPartition(topic.topic, 0) for topic in topics]
@@ -121,13 +128,13 @@ class Stage:
                 await asyncio.wrap_future(offset)
                 return
 
-    async def send(self, count: int, partition: int = 0) -> None:
-        """Write `count` records to one partition of the input topic, as one batch."""
+    async def send(self, count: int, partition: int = 0, topic: str | None = None) -> None:
+        """Write `count` records to one partition of a topic, the input topic, as one batch."""
         producer = Producer(
             {"bootstrap.servers": self.broker.bootstrap, "linger.ms": 50, "log_level": 0}
         )
         for number in range(count):
-            producer.produce(self.topic, f"value {number}", partition=partition)
+            producer.produce(topic or self.topic, f"value {number}", partition=partition)
         await asyncio.to_thread(producer.flush)
 
     async def committed(self, partition: int = 0) -> int | None:
@@ -154,7 +161,7 @@ class Stage:
             command=[*python.command(Path("/app"))[:-1], f"/app/{program}.py"],
             source=Path(__file__).with_name("programs"),
             env=environment,
-            door_ports=[KAFKA_PORT],
+            door_ports=[KAFKA_PORT, *self.leaders.values()],
             mounts=python.mounts,
             on_output=lambda stream, line: self._hear(instance, line),
         )

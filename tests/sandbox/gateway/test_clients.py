@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.sandbox.gateway.stage import PARTITIONS, Stage
+from sandbox.broker import Broker
+from tests.sandbox.gateway.stage import OTHER_PORT, PARTITIONS, Stage
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -67,3 +68,22 @@ async def test_only_what_a_restarted_program_asks_for_counts_as_fetched(stage: S
     await stage.start("app", "confluent", PROTOCOL="classic")
     await stage.fact("commit", offset=10)
     assert fetched(stage, 0) == set(range(4, 10))
+
+
+@pytest.mark.parametrize("program", ["confluent", "kafka_python", "aiokafka_transactions"])
+async def test_a_topic_led_by_another_broker_is_held_alone(broker: Broker, program: str) -> None:
+    """Records of one topic come late, those of the other in time, though one consumer reads both:
+    they come over different connections, as from two brokers."""
+    stage = Stage(broker, late_led_at=OTHER_PORT)
+    await stage.create_topics()
+    held = stage.gateway.fault("Fetch", topic=stage.late, times=None).hold()
+    await stage.start("app", program, PROTOCOL="classic", TOPIC=f"{stage.topic},{stage.late}")
+    await held.wait_applied()
+    await stage.send(2, topic=stage.late)
+    await stage.send(3)
+    await stage.fact("commit", topic=stage.topic, offset=3)
+    assert held.held and not stage.of("fetched", topic=stage.late)
+    held.release()
+    await stage.fact("commit", topic=stage.late, offset=2)
+    await stage.close()
+    assert stage.gateway.failure is None

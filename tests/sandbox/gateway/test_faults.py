@@ -2,6 +2,8 @@
 
 import pytest
 
+from sandbox.broker import Broker
+from sandbox.gateway import Limits
 from sandbox.gateway.errors import ErrorCode
 from tests.sandbox.gateway.stage import Raw, Stage
 
@@ -172,6 +174,71 @@ async def test_release_all_ends_every_fault(stage: Stage) -> None:
     assert cancelled == {held.id, armed.id} and done.applied == 1
 
 
+# --- links ----------------------------------------------------------------------------------------
+
+
+async def test_a_slow_link_takes_its_time_by_bytes(stage: Stage) -> None:
+    client = await ready(stage)
+    out = stage.gateway.fault("OffsetCommit").slow(100_000)
+    back = stage.gateway.fault("OffsetCommit").slow_response(100_000)
+    assert await committing(client, stage, 1) == 0
+    assert (out.applied, back.applied, out.over, back.over) == (1, 1, True, True)
+
+
+async def test_what_a_slow_link_still_carries_goes_on_when_it_heals(stage: Stage) -> None:
+    client = await ready(stage)
+    slow = stage.gateway.fault("OffsetCommit").slow(0.001)
+    late = stage.gateway.fault("OffsetCommit").delay_response(1e9)
+    number = client.send("OffsetCommit", 8, commit(stage, 1))
+    await slow.wait_applied()
+    assert await stage.committed() is None
+    slow.cancel()
+    await late.wait_applied()
+    assert await stage.committed() == 1
+    stage.gateway.release_all()
+    assert (await client.receive())[0] == number
+
+
+async def test_a_link_whose_answers_vanish(stage: Stage) -> None:
+    client, other = await ready(stage), await stage.raw("other")
+    cut = stage.gateway.fault(None, instance="raw", times=None).hold_response()
+    numbers = [client.send("OffsetCommit", 8, commit(stage, offset)) for offset in (1, 2)]
+    await stage.fact("commit", offset=1, outcome="accepted")
+    assert "ClusterId" in await other.call("Metadata", 4, {})
+    while await stage.committed() != 2:
+        pass  # the second one passes although the answer to the first is stuck
+    cut.release()
+    assert [(await client.receive())[0] for _ in numbers] == numbers
+    assert stage.of("fault", fault=cut.id, what="armed", target="any request", instance="raw")
+
+
+async def test_a_link_whose_requests_vanish(stage: Stage) -> None:
+    client = await ready(stage)
+    last = stage.gateway.fault("OffsetCommit").hold_response()
+    first = client.send("OffsetCommit", 8, commit(stage, 1))
+    await last.wait_applied()
+    cut = stage.gateway.fault(None, instance="raw", times=None).hold()
+    client.send("OffsetCommit", 8, commit(stage, 2))
+    await cut.wait_applied()
+    last.release()
+    assert (await client.receive())[0] == first
+    cut.drop()
+    client.writer.write_eof()
+    assert await client.closed()
+    assert await stage.committed() == 1
+
+
+async def test_what_meets_a_fault_counts_against_the_history(broker: Broker) -> None:
+    storm = Stage(broker, Limits(history_bytes=5000))
+    client = await storm.raw()
+    storm.gateway.fault("Metadata", nth=100_000).cut()
+    for _ in range(500):
+        client.send("Metadata", 4, {})
+    await storm.fact("refused", api="all")
+    assert len(repr(storm.facts)) < 10_000
+    await storm.close()
+
+
 # --- which requests -------------------------------------------------------------------------------
 
 
@@ -223,3 +290,28 @@ async def test_faults_that_cannot_be(stage: Stage) -> None:
         stage.gateway.fault("OffsetCommit").error("OUT_OF_ORDER_SEQUENCE_NUMBER")
     with pytest.raises(ValueError, match="count from 1"):
         stage.gateway.fault("OffsetCommit", nth=0)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("version", "told"), [(1, "INVALID_PRODUCER_EPOCH"), (3, None)])
+async def test_old_versions_are_told_what_they_know(
+    stage: Stage, version: int, told: str | None
+) -> None:
+    client = await ready(stage)
+    stage.gateway.fault("EndTxn").error("PRODUCER_FENCED")
+    body = {"TransactionalId": "t", "ProducerId": 1, "ProducerEpoch": 0, "Committed": True}
+    answer = await client.call("EndTxn", version, body)
+    assert answer["ErrorCode"] == ErrorCode[told or "PRODUCER_FENCED"]
+
+
+async def test_metadata_errors_come_with_the_brokers(stage: Stage) -> None:
+    client = await ready(stage)
+    for error in ("LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PARTITION"):
+        stage.gateway.fault("Metadata").error(error)
+        answer = await client.call("Metadata", 9, {"Topics": [{"Name": stage.topic}]})
+        (topic,) = answer["Topics"]
+        codes = [topic["ErrorCode"], *(p["ErrorCode"] for p in topic["Partitions"])]
+        assert answer["Brokers"] and ErrorCode[error] in codes
+    assert (await client.call("Metadata", 9, {"Topics": None}))["Topics"][0]["ErrorCode"] == 0

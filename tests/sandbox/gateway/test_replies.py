@@ -3,8 +3,8 @@
 import pytest
 
 from sandbox.gateway.codec import Codec
-from sandbox.gateway.errors import LEGAL_ERRORS, ErrorCode, error_code, error_name
-from sandbox.gateway.replies import _BUILDERS, can_answer, error_body
+from sandbox.gateway.errors import LEGAL_ERRORS, ErrorCode, error_code, error_for, error_name
+from sandbox.gateway.replies import _BUILDERS, can_answer, error_body, metadata_with_error
 from tests.sandbox.gateway.messages import sample
 
 
@@ -52,9 +52,26 @@ def test_a_fetch_session_error_stands_at_the_top() -> None:
     assert "ErrorCode" not in error_body("Fetch", request, "NOT_LEADER_OR_FOLLOWER")
 
 
+@pytest.mark.parametrize("error", LEGAL_ERRORS["Metadata"])
+def test_in_every_version_a_metadata_error_is_said_of_every_topic(codec: Codec, error: str) -> None:
+    (message,) = (m for m in codec.messages() if m.name == "MetadataResponse")
+    for version in message.versions:
+        told = metadata_with_error(sample(message, version), error)
+        decoded = codec.decode(message.name, version, codec.encode(message.name, version, told))
+        assert ErrorCode[error] in codes(decoded["Topics"])
+        assert decoded["Brokers"]
+
+
+@pytest.mark.parametrize("error", ["PRODUCER_FENCED", "TRANSACTION_ABORTABLE"])
+def test_what_an_older_client_is_told_is_legal_as_well(error: str) -> None:
+    for api, names in LEGAL_ERRORS.items():
+        assert error not in names or error_for(api, 0, error) in names
+        assert error_for(api, 99, error) == error
+
+
 def test_every_error_that_may_be_injected_can_be_answered() -> None:
     for api, names in LEGAL_ERRORS.items():
-        assert can_answer(api)
+        assert can_answer(api) is (api != "Metadata")
         for name in names:
             assert error_name(error_code(name)) == name
 

@@ -13,7 +13,7 @@ async def main() -> None:
     servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
     group = os.environ["GROUP_ID"]
     consumer = AIOKafkaConsumer(
-        os.environ["TOPIC"],
+        *os.environ["TOPIC"].split(","),
         bootstrap_servers=servers,
         group_id=group,
         auto_offset_reset="earliest",

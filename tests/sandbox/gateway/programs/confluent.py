@@ -18,7 +18,7 @@ settings = {
 if "STATIC_ID" in os.environ:
     settings["group.instance.id"] = os.environ["STATIC_ID"]
 consumer = Consumer(settings)
-consumer.subscribe([os.environ["TOPIC"]], on_lost=lambda *_: print("lost"))
+consumer.subscribe(os.environ["TOPIC"].split(","), on_lost=lambda *_: print("lost"))
 while not stopping:
     message = consumer.poll(0.05)
     if message is None or message.error():

@@ -13,7 +13,7 @@ servers = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"], "log_leve
 group = os.environ["GROUP_ID"]
 earliest = {"auto.offset.reset": "earliest", "enable.auto.commit": False}
 consumer = Consumer(servers | earliest | {"group.id": group})
-consumer.subscribe([os.environ["TOPIC"]])
+consumer.subscribe(os.environ["TOPIC"].split(","))
 producer = Producer(servers | {"transactional.id": group, "retry.backoff.ms": 20})
 
 

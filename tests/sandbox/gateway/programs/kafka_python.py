@@ -9,7 +9,7 @@ stopping = []
 signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
 servers = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 consumer = KafkaConsumer(
-    os.environ["TOPIC"],
+    *os.environ["TOPIC"].split(","),
     bootstrap_servers=servers,
     group_id=os.environ["GROUP_ID"],
     auto_offset_reset="earliest",
