@@ -21,7 +21,15 @@ from decision_guide.exports import csv, well_architected_lens
 from decision_guide.lint import lint
 from decision_guide.loading import load_model, parse_model
 from decision_guide.madr import Heading, madr, madr_combined
-from decision_guide.milestones import Comparison, Milestone, Rescored, compare, milestone, rescore
+from decision_guide.milestones import (
+    Comparison,
+    Milestone,
+    Rescored,
+    check_result,
+    compare,
+    milestone,
+    rescore,
+)
 from decision_guide.model import CONFIDENCE, Model
 from decision_guide.overlay import overlay, rank_order_weights
 from decision_guide.permalink import decode, encode
@@ -48,6 +56,7 @@ __all__ = [
     "Result",
     "Review",
     "allowed_values",
+    "check_result",
     "choose_only",
     "compare",
     "csv",

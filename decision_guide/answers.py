@@ -5,7 +5,6 @@ The format of the file is documented in docs/decision-guide.md.
 
 import difflib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,13 +13,17 @@ import numpy as np
 
 from decision_guide import documents
 from decision_guide.conditions import NOT_APPLICABLE, UNKNOWN, may_hold
-from decision_guide.errors import GuideError, Problem
+from decision_guide.errors import GuideError, Problem, shortened
 from decision_guide.model import Model, Question
 
 FORMAT = "offsetzero-guide-answers/1"
 NOT_SURE = "not sure"
 REASONS = ("out-of-scope", "business-priorities", "architecture-constraints", "other")
 MEASURES = ("message_kib", "producer_mib_s", "consumer_mib_s")
+LONGEST_TITLE, LONGEST_NOTE = 200, 1_000
+LARGEST_NUMBER = 1e12
+SMALLEST_MEASURE = 1e-3
+_MOST_ENTRIES = 200
 _KEYS = ("format", "model", "title", "answers", "measures")
 
 
@@ -116,9 +119,11 @@ def parse_answers(model: Model, document: Any) -> Answers:
     if not isinstance(document, dict):
         raise GuideError.at("$", 'must be an object such as {"answers": {"replay": "none"}}')
     document, notices = _carried_over(model, document)
-    problems = list(_problems_of_envelope(model, document))
+    problems, said = list(_problems_of_envelope(model, document)), _mapping(document, "answers")
+    if len(said) > _MOST_ENTRIES:
+        raise GuideError.at("$.answers", f"has {len(said):,} entries; there are fewer questions")
     given = {}
-    for id, value in _mapping(document, "answers").items():
+    for id, value in said.items():
         try:
             given[id] = _given(model, id, value)
         except GuideError as error:
@@ -126,7 +131,7 @@ def parse_answers(model: Model, document: Any) -> Answers:
     if problems:
         raise GuideError(problems)
     measures = document.get("measures", {})
-    return Answers(given, document.get("title", ""), measures, tuple(notices))
+    return Answers(given, one_line(document.get("title", "")), measures, tuple(notices))
 
 
 def _mapping(document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -139,8 +144,8 @@ def _problems_of_envelope(model: Model, document: dict[str, Any]) -> Iterable[Pr
         yield Problem(f"$.{key}", f"is not a key of this file. Allowed: {', '.join(_KEYS)}")
     if document.get("format", FORMAT) != FORMAT:
         yield Problem("$.format", f"must be {json.dumps(FORMAT)}")
-    if not isinstance(document.get("title", ""), str):
-        yield Problem("$.title", "must be text")
+    if not _is_text(document.get("title", ""), LONGEST_TITLE):
+        yield Problem("$.title", f"must be text of at most {LONGEST_TITLE} characters")
     if _family(str(document.get("model", model.id))) != _family(model.id):
         yield Problem("$.model", f"these answers are for another model; this one is {model.id!r}")
     if "answers" not in document:
@@ -151,8 +156,9 @@ def _problems_of_envelope(model: Model, document: dict[str, Any]) -> Iterable[Pr
     for name, value in _mapping(document, "measures").items():
         if name not in MEASURES:
             yield Problem(f"$.measures.{name}", f"is unknown. Allowed: {', '.join(MEASURES)}")
-        elif not _is_number(value) or value <= 0:
-            yield Problem(f"$.measures.{name}", "must be a number above 0")
+        elif not _is_number(value) or value < SMALLEST_MEASURE:
+            allowed = f"must be a number from {SMALLEST_MEASURE:g} to {LARGEST_NUMBER:g}"
+            yield Problem(f"$.measures.{name}", allowed)
 
 
 def _family(model: str) -> str:
@@ -171,9 +177,12 @@ def _given(model: Model, id: str, value: Any) -> Given:
     if extra := value.keys() - {"value", "does_not_apply", "note", "assumed"}:
         allowed = '"value" or "does_not_apply", and "note", "assumed"'
         raise GuideError.at(f"{path}.{min(extra)}", f"is not a key here. Allowed: {allowed}")
-    marks = {"note": value.get("note", ""), "assumed": value.get("assumed", False)}
-    if not isinstance(marks["note"], str) or not isinstance(marks["assumed"], bool):
-        raise GuideError.at(path, '"note" must be text and "assumed" true or false')
+    note, assumed = value.get("note", ""), value.get("assumed", False)
+    if not _is_text(note, LONGEST_NOTE):
+        raise GuideError.at(f"{path}.note", f"must be text of at most {LONGEST_NOTE} characters")
+    if not isinstance(assumed, bool):
+        raise GuideError.at(f"{path}.assumed", "must be true or false")
+    marks: dict[str, Any] = {"note": one_line(note), "assumed": assumed}
     if ("value" in value) == ("does_not_apply" in value):
         raise GuideError.at(path, 'must have either "value" or "does_not_apply"')
     if "value" in value:
@@ -187,13 +196,11 @@ def _given(model: Model, id: str, value: Any) -> Given:
 def _plain(question: Question, value: Any, path: str) -> Given:
     if value == NOT_SURE:
         return Given()
-    if question.unit is not None and _is_number(value) and value >= 0:
+    if question.unit is not None and _is_number(value):
         return Given(level=question.at(value), number=value)
     ids = [a.id for a in question.answers]
     if value not in ids:
-        raise GuideError.at(
-            path, f"{json.dumps(value)} is not an answer. {allowed_values(question)}"
-        )
+        raise GuideError.at(path, f"{_quoted(value)} is not an answer. {allowed_values(question)}")
     return Given(level=ids.index(value))
 
 
@@ -201,20 +208,34 @@ def allowed_values(question: Question) -> str:
     """Everything that may stand as an answer to the question, for an error message."""
     words = [json.dumps(a.id) for a in question.answers] + [json.dumps(NOT_SURE)]
     if question.unit is not None:
-        words.append(f"a number ({question.unit})")
+        words.append(f"a number of 0 or more ({question.unit})")
     words.append('{"does_not_apply": REASON}')
     return "Allowed: " + ", ".join(words)
 
 
 def _unknown_question(model: Model, id: str) -> str:
     ids = [q.id for q in model.questions]
-    close = difflib.get_close_matches(id, ids, n=1)
+    close = difflib.get_close_matches(id[:80], ids, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"there is no such question. {hint}Allowed: {', '.join(ids)}"
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and needless spaces."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _is_text(value: Any, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    kind = isinstance(value, int | float) and not isinstance(value, bool)
+    return kind and 0 <= value <= LARGEST_NUMBER
+
+
+def _quoted(value: Any) -> str:
+    return shortened(json.dumps(value), 80)
 
 
 def _written(question: Question, given: Given) -> Any:

@@ -11,19 +11,33 @@ import jsonschema
 from decision_guide.errors import GuideError, Problem
 
 PACKAGE = Path(__file__).parent
+LARGEST = 1_000_000
+"""Bytes of a document: several times the largest result."""
 
 
 def read(path: Path) -> Any:
     """The JSON in a file; GuideError names line and column when it is not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes(), str(path))
     except OSError as error:
         raise GuideError.at(str(path), f"cannot be read: {error.strerror}") from error
+
+
+def parse(text: str | bytes, name: str = "$") -> Any:
+    """The JSON in a text called `name`; GuideError says what is wrong with it."""
+    if len(text) > LARGEST:
+        raise GuideError.at(name, f"must not be larger than {LARGEST:,} bytes")
+    try:
+        return json.loads(text)
     except UnicodeDecodeError as error:
-        raise GuideError.at(str(path), "is not UTF-8 text") from error
+        raise GuideError.at(name, "is not UTF-8 text") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise GuideError.at(str(path), f"is not JSON: {error.msg} at {where}") from error
+        raise GuideError.at(name, f"is not JSON: {error.msg} at {where}") from error
+    except RecursionError as error:
+        raise GuideError.at(name, "is nested too deeply") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise GuideError.at(name, "has a number with too many digits") from error
 
 
 def canonical(document: Any) -> str:

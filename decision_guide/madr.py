@@ -31,20 +31,14 @@ def madr(result: Result, decision: str, heading: Heading) -> str:
     found = result.decision(decision)
     title = f"{found.title}: {found.label}"
     problem = next(d.problem for d in result.model.decisions if d.id == decision)
-    body = [
-        *_front(heading),
-        f"# {title}",
-        "",
-        *_context(result, problem),
-        *_decision(result, found),
-    ]
-    return "\n".join([*body, *_more(result)]) + "\n"
+    body = [f"# {title}", "", *_context(result, problem), *_decision(result, found)]
+    return _written(result, heading, body)
 
 
 def madr_combined(result: Result, heading: Heading) -> str:
     """One record of all decisions, as Markdown."""
     title = result.answers.title or "Architecture"
-    lines = [*_front(heading), f"# {title}: {_names(result)}", ""]
+    lines = [f"# {title}: {_names(result)}", ""]
     lines += _context(result, result.model.title)
     lines += ["## Decision Drivers", "", *_combined_drivers(result), ""]
     lines += ["## Considered Options", ""]
@@ -58,7 +52,13 @@ def madr_combined(result: Result, heading: Heading) -> str:
     lines += ["## Pros and Cons of the Options", ""]
     for found in result.decisions:
         lines += [f"### {found.title}", "", *_weighed(found), ""]
-    return "\n".join([*lines, *_more(result)]) + "\n"
+    return _written(result, heading, lines)
+
+
+def _written(result: Result, heading: Heading, body: Sequence[str]) -> str:
+    """The record; what people wrote is text in it, never markup."""
+    plain = [line.replace("<", "&lt;") for line in body]
+    return "\n".join([*_front(heading), *plain, *_more(result)]) + "\n"
 
 
 def _front(heading: Heading) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from decision_guide.answers import Answers, as_asked, levels_of, parse_answers
+from decision_guide.errors import GuideError
 from decision_guide.evaluation import choose_only
 from decision_guide.model import Model
 from decision_guide.result import FORMAT, Result
@@ -63,6 +64,26 @@ class Rescored:
     by_model: tuple[Moved, ...]
     by_answers: tuple[Moved, ...]
     notices: tuple[str, ...]
+
+
+def check_result(document: Mapping[str, Any]) -> None:
+    """Raise GuideError when a document is no result that `rescore` can read."""
+    model, decisions = document.get("model"), document.get("decisions")
+    named = isinstance(model, dict) and all(
+        isinstance(model.get(key), str) for key in ("id", "version", "hash")
+    )
+    if not named:
+        raise GuideError.at("$.model", "must name the model of the result: id, version and hash")
+    if not (isinstance(decisions, list) and all(map(_is_outcome, decisions))):
+        raise GuideError.at("$.decisions", "must be a list of decisions, each with what it came to")
+
+
+def _is_outcome(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("id"), str)
+        and isinstance(found.get("recommended", 0), str | None)
+    )
 
 
 def compare(model: Model, before: Answers, after: Answers) -> Comparison:

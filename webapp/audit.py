@@ -31,8 +31,11 @@ class Tag(StrEnum):
     RUN_CANCELLED = "candidate:run:cancelled"
     RUN_REGRADED = "interviewer:run:regraded"
     ASSESSMENT_CREATED = "interviewer:guide-assessment:created"
+    ASSESSMENT_DELETED = "interviewer:guide-assessment:deleted"
     MILESTONE_KEPT = "interviewer:guide-milestone:kept"
+    MILESTONE_DELETED = "interviewer:guide-milestone:deleted"
     COMPANY_CHANGED = "interviewer:guide-company:changed"
+    COMPANY_DELETED = "interviewer:guide-company:deleted"
     VERDICT_RECORDED = "worker:run:verdict-recorded"
     RUN_GIVEN_UP = "worker:run:given-up"
 

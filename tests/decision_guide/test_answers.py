@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from decision_guide import Answers, Given, GuideError, commands, is_asked, parse_answers
+from decision_guide import (
+    Answers,
+    Given,
+    GuideError,
+    commands,
+    documents,
+    evaluate,
+    is_asked,
+    parse_answers,
+)
 from decision_guide.answers import as_asked, levels_of
 from decision_guide.conditions import NOT_APPLICABLE, UNKNOWN
 
@@ -74,20 +83,31 @@ def test_a_number_falls_into_the_range_it_belongs_to(model, question, number, an
         ({"answers": {"replay": "month"}}, "$.answers.replay", '"none", "days", "months"'),
         ({"answers": {"replay": True}}, "$.answers.replay", "true is not an answer"),
         ({"answers": {"replay": None}}, "$.answers.replay", "null is not an answer"),
-        ({"answers": {"replay": -1}}, "$.answers.replay", "a number (days)"),
+        ({"answers": {"replay": -1}}, "$.answers.replay", "0 or more (days)"),
         ({"answers": {"teams": 3}}, "$.answers.teams", "up-to-three-developers"),
         ({"answers": {"replay": ["days"]}}, "$.answers.replay", "is not an answer"),
         ({"answers": {"replay": {}}}, "$.answers.replay", 'either "value" or "does_not_apply"'),
         ({"answers": {"replay": {"value": "x"}}}, "$.answers.replay.value", "Allowed"),
         ({"answers": {"replay": {"reason": "x"}}}, "$.answers.replay.reason", "Allowed"),
-        ({"answers": {"replay": {"value": "none", "note": 1}}}, "$.answers.replay", "text"),
+        ({"answers": {"replay": {"value": "none", "note": 1}}}, "$.answers.replay.note", "text"),
+        (
+            {"answers": {"replay": {"value": "none", "assumed": 1}}},
+            "$.answers.replay.assumed",
+            "true",
+        ),
+        ({"answers": {"replay": 10**400}}, "$.answers.replay", "is not an answer"),
+        ({"answers": {"replay": float("inf")}}, "$.answers.replay", "is not an answer"),
+        ({"answers": {"replay": "x" * 10**6}}, "$.answers.replay", '"none", "days", "months"'),
+        ({"answers": {str(n): 1 for n in range(999)}}, "$.answers", "999 entries"),
+        ({"answers": {}, **{str(n): 1 for n in range(99)}}, "$", "and 49 more problems"),
+        ({"answers": {}, "title": "x" * 201}, "$.title", "at most 200"),
         (
             {"answers": {"replay": {"does_not_apply": "no"}}},
             "$.answers.replay.does_not_apply",
             '"out-of-scope"',
         ),
         ({"answers": {}, "measures": {"kib": 1}}, "$.measures.kib", "message_kib"),
-        ({"answers": {}, "measures": {"message_kib": 0}}, "$.measures.message_kib", "above 0"),
+        ({"answers": {}, "measures": {"message_kib": 0}}, "$.measures.message_kib", "from 0.001"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place_and_what_is_allowed(model, document, path, said):
@@ -139,3 +159,29 @@ def test_the_hash_names_what_was_answered_and_nothing_else(model):
     )
     assert plain.hash(model) == noted.hash(model)
     assert plain.hash(model) != Answers().hash(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "line 1, column 2"),
+        ("[" * 200_000, "nested too deeply"),
+        ("1" * 5_000, "too many digits"),
+        (b"\xff", "not UTF-8"),
+    ],
+)
+def test_what_is_no_json_is_said_to_be_none(text, said):
+    with pytest.raises(GuideError, match=said):
+        documents.parse(text)
+
+
+def test_texts_become_one_line_that_can_be_printed(model):
+    note = {"value": "none", "note": "a\n\ud800# b\0"}
+    found = parse_answers(model, {"title": " =\r\nx ", "answers": {"replay": note}})
+    assert (found.title, found.given["replay"].note) == ("= x", "a # b")
+
+
+def test_the_largest_numbers_allowed_can_be_reckoned_with(model):
+    measures = {"message_kib": 1e12, "producer_mib_s": 1e-3, "consumer_mib_s": 1e-3}
+    found = parse_answers(model, {"answers": {"throughput": 1e12}, "measures": measures})
+    assert all(e.high is None or e.high > 0 for e in evaluate(model, found, draws=100).estimates)

@@ -83,6 +83,20 @@ def test_the_result_rides_along_and_cannot_end_its_comment(result):
         assert "--" not in comment
 
 
+def test_what_people_wrote_is_no_markup_in_a_record(model):
+    said = {"value": "none", "note": "<img src=x onerror=alert(1)>\n# Not a heading"}
+    answers = parse_answers(model, {"title": "<b>Shop</b>", "answers": {"replay": said}})
+    text = madr_combined(evaluate(model, answers, draws=100), HEADING)
+    body = text[: text.index("<!-- offsetzero")]
+    assert "<" not in body and "&lt;img src=x" in body
+    assert "\n# Not a heading" not in body
+
+
+def test_no_cell_of_the_table_is_a_formula(result):
+    cells = [cell for row in csv_format.reader(io.StringIO(csv(result))) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+
+
 def test_the_table_has_a_row_for_each_option(result, model):
     rows = list(csv_format.DictReader(io.StringIO(csv(result))))
     assert len(rows) == sum(len(d.options) for d in model.decisions)

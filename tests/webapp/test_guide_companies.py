@@ -170,3 +170,24 @@ def test_an_overlay_that_no_longer_fits_can_still_be_edited(logged_in, acme, ses
 def test_the_guides_weights_as_swing_points():
     points = services.points_of(READS, {})
     assert max(points.values()) == 100 and min(points.values()) > 0
+
+
+def test_a_button_pressed_twice_does_its_thing_once(logged_in, acme, session):
+    again = logged_in.post("/guide/companies", data={"organisation": "Acme Ltd", "name": "acme"})
+    assert again.location == acme
+    for _ in range(2):
+        logged_in.post(f"{acme}/knockouts", data=KNOCKOUT)
+    assert len(company(session).overlay["knockouts"]) == 1
+
+
+def test_a_model_is_deleted_once_nothing_uses_it(logged_in, acme, session):
+    team = {"title": "Shop", "raters": "Ada\nBob", "company_id": acme.rpartition("/")[2]}
+    made = logged_in.post("/guide/team", data=team).location
+    assert "the team assessment 'Shop'" in html.unescape(logged_in.get(f"{acme}/delete").text)
+    assert logged_in.post(f"{acme}/delete").status_code == 200
+    assert logged_in.get(acme).status_code == 200
+    logged_in.post(f"{made}/delete")
+    assert logged_in.post(f"{acme}/delete").location == "/guide/companies"
+    assert logged_in.get(acme).status_code == 404
+    answer = logged_in.get("/guide", query_string={"company": team["company_id"]})
+    assert (answer.status_code, "may have been deleted" in answer.text) == (404, True)

@@ -44,6 +44,20 @@ def test_a_name_counts_once_for_a_title(logged_in):
     assert keep(logged_in, "Review", title="Other").status_code == 303
 
 
+def test_the_same_milestone_twice_is_one(logged_in):
+    assert keep(logged_in, "Review").location == keep(logged_in, "Review").location
+
+
+def test_a_milestone_is_deleted_as_a_whole_and_only_on_purpose(logged_in, client, session):
+    path = keep(logged_in, "Review").location
+    assert "Delete the milestone Review?" in logged_in.get(path + "/delete").text
+    assert client.post(path + "/delete").location.startswith("/login")
+    assert logged_in.get(path).status_code == 200
+    assert logged_in.post(path + "/delete").location == "/guide/milestones"
+    assert logged_in.get(path).status_code == 404
+    assert session.query(Milestone).count() == 0
+
+
 def test_a_milestone_needs_a_name(logged_in):
     answer = keep(logged_in, " ")
     assert (answer.status_code, "Give it a name." in answer.text) == (400, True)

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from decision_guide import Answers, GuideError, encode, evaluate, parse_answers
+from decision_guide import Answers, GuideError, documents, encode, evaluate, parse_answers
 from webapp.guide import brought, decision_models
 from webapp.guide.results import charts, downloads, words
 
@@ -188,7 +188,7 @@ def test_a_wrong_file_gets_every_path_and_what_is_allowed(client):
         (b"\xff", "is not UTF-8 text"),
         (b"[]", "must be an object"),
         (b'{"format": "offsetzero-guide-result/1"}', "$.answers"),
-        (b" " * (brought.LARGEST_FILE + 1), "must not be larger than 1,000,000 bytes"),
+        (b" " * (documents.LARGEST + 1), "must not be larger than 1,000,000 bytes"),
     ],
 )
 def test_what_is_no_file_of_answers_says_why(client, content, words_):

@@ -150,6 +150,16 @@ def test_the_facilitator_settles_with_a_note(client, link, both):
     assert "Counted together" in result and 'value="Ada, Bob"' in result
 
 
+def test_it_can_be_settled_that_a_question_does_not_apply(client, link, both):
+    assert settle(client, link, value="does not apply: out-of-scope").status_code == 302
+    page = html.unescape(client.get(link()).text)
+    assert "Settled: does not apply, because it is out of scope." in page
+    assert '<option value="does not apply: out-of-scope" selected>' in page
+    text = re.search(r'name="answers" value="(.*?)">', page, re.S)[1]
+    given = parse_answers(MODEL, json.loads(text)).given["consumers"]
+    assert (given.reason, given.note) == ("out-of-scope", "Counted together")
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -166,6 +176,7 @@ def test_what_cannot_be_settled_says_why(client, link, both, change, problem):
 
 def test_only_answers_can_settle(client, link, both):
     assert settle(client, link, value="lots").status_code == 400
+    assert settle(client, link, value="does not apply: lazy").status_code == 400
 
 
 def test_nothing_is_settled_before_the_reveal(client, link):
@@ -196,6 +207,28 @@ def test_who_does_not_answer_can_be_left_out(client, link, session, assessment):
     gone = link("Bob")
     assert "2 people answered" in remove(client, link, assessment, "Bob")
     assert client.get(gone).status_code == 404
+    late = hand_in(client, gone, {"replay": "none"})
+    assert late.status_code == 404
+    assert "you are not asked any more" in " ".join(late.text.split())
+    assert 'name="choice.replay" value="none"' in late.text  # to go on with alone
+
+
+def test_an_assessment_is_made_once_and_deleted_with_all_answers(logged_in, session):
+    form = {"title": "Shop", "raters": "Ada\nBob", "key": "0123456789abcdef01234567"}
+    paths = {logged_in.post("/guide/team", data=form).location for _ in range(2)}
+    assert len(paths) == 1 and session.scalar(select(func.count()).select_from(Rater)) == 2
+    delete = paths.pop() + "/delete"
+    assert "The answers of 2 people are deleted" in logged_in.get(delete).text
+    assert session.scalar(select(func.count()).select_from(Rater)) == 2
+    assert logged_in.post(delete).location == "/guide/team"
+    assert session.scalar(select(func.count()).select_from(Rater)) == 0
+    assert logged_in.get(delete).status_code == 404
+
+
+def test_who_has_only_the_link_deletes_nothing(client, link):
+    assert "/delete" not in client.get(link()).text
+    assert client.post(link() + "/delete").location.startswith("/login")
+    assert client.get(link()).status_code == 200
 
 
 def test_the_same_name_twice_is_refused(client, link):

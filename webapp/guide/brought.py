@@ -1,16 +1,21 @@
 """Answers that somebody brings along: in a file, or in the link to a result."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import request
 
-from decision_guide import Answers, GuideError, Model, decode, parse_answers
+from decision_guide import (
+    Answers,
+    GuideError,
+    Model,
+    check_result,
+    decode,
+    documents,
+    parse_answers,
+)
 from decision_guide.result import FORMAT as RESULT
-
-LARGEST_FILE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -26,24 +31,11 @@ def read(model: Model, part: str = "") -> Brought:
 
     Raises GuideError when both are empty, or they cannot be read."""
     if (upload := request.files.get(f"file{part}")) and upload.filename:
-        return from_document(model, document(upload.read(LARGEST_FILE + 1)))
+        return from_document(model, documents.parse(upload.read(documents.LARGEST + 1)))
     if link := request.form.get(f"link{part}", "").strip():
         return Brought(decode(model, link.rpartition("#")[2]))
     what = "is missing: choose a file of answers, or paste the link to a result"
     raise GuideError.at(f"file{part}", what)
-
-
-def document(raw: bytes) -> Any:
-    """The JSON of an uploaded file; GuideError when it is none."""
-    if len(raw) > LARGEST_FILE:
-        raise GuideError.at("$", f"must not be larger than {LARGEST_FILE:,} bytes")
-    try:
-        return json.loads(raw)
-    except UnicodeDecodeError as error:
-        raise GuideError.at("$", "is not UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise GuideError.at("$", f"is not JSON: {error.msg} at {where}") from error
 
 
 def from_document(model: Model, found: Any) -> Brought:
@@ -53,5 +45,6 @@ def from_document(model: Model, found: Any) -> Brought:
     inside = found.get("answers")
     if not isinstance(inside, dict):
         raise GuideError.at("$.answers", "is missing: a result holds the answers it is about")
+    check_result(found)
     plain = {key: value for key, value in inside.items() if key != "hash"}
     return Brought(parse_answers(model, plain), found)

@@ -12,13 +12,26 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
-from decision_guide import NOT_SURE, Answers, Given, GuideError, Model, parse_answers
-from decision_guide.answers import MEASURES
+from decision_guide import (
+    NOT_SURE,
+    Answers,
+    Given,
+    GuideError,
+    Model,
+    documents,
+    parse_answers,
+)
+from decision_guide.answers import (
+    LARGEST_NUMBER,
+    LONGEST_NOTE,
+    LONGEST_TITLE,
+    MEASURES,
+    SMALLEST_MEASURE,
+)
 from decision_guide.model import Question
 from webapp.fields import one_line
 
 NOT_APPLICABLE = "does not apply"
-LONGEST_TITLE, LONGEST_NOTE = 120, 500
 NUMBER = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 
 
@@ -66,11 +79,7 @@ def read(model: Model, form: MultiDict[str, str], before: Answers | None = None)
 
 def from_text(model: Model, text: str) -> Answers:
     """The answers in the text of an ANSWERS.json; GuideError says what is wrong with it."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise GuideError.at("$", f"is not JSON: {error}") from error
-    return parse_answers(model, document)
+    return parse_answers(model, documents.parse(text))
 
 
 def to_text(model: Model, answers: Answers) -> str:
@@ -84,7 +93,7 @@ def typed(form: Mapping[str, str], id: str) -> Fields:
         choice=form.get(f"choice.{id}", ""),
         number=form.get(f"number.{id}", "").strip(),
         reason=form.get(f"reason.{id}", ""),
-        note=" ".join(form.get(f"note.{id}", "").split())[:LONGEST_NOTE],
+        note=one_line(form.get(f"note.{id}", ""))[:LONGEST_NOTE],
         assumed=f"assumed.{id}" in form,
     )
 
@@ -135,6 +144,8 @@ def plain_number(text: str) -> float:
     if not NUMBER.fullmatch(text):
         raise ValueError("Write a number of 0 or more, such as 80 or 0.5.")
     number = float(text.replace(",", ""))
+    if number > LARGEST_NUMBER:
+        raise ValueError(f"Write a number of at most {LARGEST_NUMBER:,.0f}.")
     return int(number) if number.is_integer() else number
 
 
@@ -162,5 +173,5 @@ def _with_measure(sheet: Sheet, name: str, text: str) -> Sheet:
     except ValueError as error:
         refused[name] = Fields(number=text, error=str(error))
     else:
-        measures |= {name: number} if number else {}
+        measures |= {name: max(number, SMALLEST_MEASURE)} if number else {}
     return Sheet(replace(sheet.answers, measures=measures), refused)

@@ -13,6 +13,9 @@ from webapp.accounts.models import Interviewer
 from webapp.accounts.services import actor
 from webapp.guide import decision_models
 from webapp.guide.companies.models import Company
+from webapp.guide.locks import one_at_a_time
+from webapp.guide.milestones.models import Milestone
+from webapp.guide.team.models import Assessment
 
 FORMAT = "offsetzero-guide-overlay/1"
 MOST_POINTS = 100
@@ -29,12 +32,34 @@ def choices(db: Session) -> dict[str, str]:
 
 
 def create(db: Session, by: Interviewer, name: str, organisation: str) -> Company:
-    """A company that so far changes nothing. Raises GuideError when the name is taken."""
-    if db.scalar(select(Company).where(Company.name == name)):
+    """A company that so far changes nothing; the one just made when this is asked for twice.
+    Raises GuideError when the name is taken."""
+    one_at_a_time(db, "companies")
+    overlay = {"format": FORMAT, "name": name, "organisation": organisation}
+    if there := db.scalar(select(Company).where(Company.name == name)):
+        if there.created_by == by.id and there.overlay == decision_models.fitted(overlay):
+            return there
         raise GuideError.at("name", f"{name!r} is taken; choose another short name")
     company = Company(name=name, overlay={}, created_by=by.id)
-    _save(db, by, company, {"format": FORMAT, "name": name, "organisation": organisation})
+    _save(db, by, company, overlay)
     return company
+
+
+def used_by(db: Session, company: Company) -> Sequence[str]:
+    """What would lose its model with the company: team assessments and milestones, in words."""
+    teams = db.scalars(select(Assessment).where(Assessment.company_id == company.id))
+    kept = db.scalars(select(Milestone).where(Milestone.company_id == company.id))
+    return [
+        *(f"the team assessment {one.title!r}" for one in teams),
+        *(f"the milestone {one.name!r} of {one.title!r}" for one in kept),
+    ]
+
+
+def delete(db: Session, by: Interviewer, company: Company) -> None:
+    """Delete a company's model, which nothing may use any more."""
+    db.delete(company)
+    target = f"guide-company:{company.id}"
+    audit.record(db, audit.Tag.COMPANY_DELETED, actor=actor(by), target=target)
 
 
 def weigh(
@@ -55,8 +80,11 @@ def weigh(
 
 
 def add_knockout(db: Session, by: Interviewer, company: Company, knockout: dict[str, Any]) -> None:
-    """Add a knock-out, whose id is OWN and a number. Raises GuideError when it does not fit."""
+    """Add a knock-out, whose id is OWN and a number; the same one only once. Raises GuideError
+    when it does not fit."""
     own = company.overlay.get("knockouts", [])
+    if knockout in [{key: k[key] for key in k if key != "id"} for k in own]:
+        return
     numbers = [int(k["id"].removeprefix("OWN")) for k in own]
     id = f"OWN{max(numbers, default=0) + 1}"
     _save(db, by, company, {**company.overlay, "knockouts": [*own, {"id": id, **knockout}]})

@@ -1,6 +1,6 @@
 """The model editor: a company's own weights and knock-outs."""
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 
 from decision_guide import GuideError
 from webapp import access
@@ -15,9 +15,11 @@ blueprint = Blueprint("guide_companies", __name__, url_prefix="/guide/companies"
 
 
 def company_of(id: str) -> Company:
-    """The company of an id, for an interviewer; 404 when there is none."""
+    """The company of an id, for an interviewer; 404 when there is none. Nobody else changes it
+    while this request does."""
     access.interviewer()
-    return session().get(Company, id) or abort(404)
+    changing = request.method == "POST"
+    return session().get(Company, id, with_for_update=changing) or abort(404)
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -102,6 +104,24 @@ def remove_knockout(company_id: str, knockout_id: str):
     company = company_of(company_id)
     services.remove_knockout(session(), access.interviewer(), company, knockout_id)
     return redirect(url_for("guide_companies.edit", company_id=company.id, _anchor="knockouts"))
+
+
+@blueprint.route("/<company_id>/delete", methods=["GET", "POST"])
+@access.interviewers_only
+def delete(company_id: str):
+    company = company_of(company_id)
+    used = services.used_by(session(), company)
+    if request.method == "POST" and not used:
+        services.delete(session(), access.interviewer(), company)
+        flash(f"The model of {company.organisation} is deleted.", "success")
+        return redirect(url_for("guide_companies.index"))
+    return render_template(
+        "guide/delete.html",
+        title=f"Delete the model of {company.organisation}?",
+        lost="Its weights and knock-outs are deleted, and links to results scored with it die.",
+        used=used,
+        back=url_for("guide_companies.edit", company_id=company.id),
+    )
 
 
 @blueprint.get("/<company_id>/overlay.json")

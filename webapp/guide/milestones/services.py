@@ -11,6 +11,7 @@ from webapp.accounts.models import Interviewer
 from webapp.accounts.services import actor
 from webapp.db import utc_now
 from webapp.guide import brought
+from webapp.guide.locks import one_at_a_time
 from webapp.guide.milestones.models import Milestone
 
 UNTITLED = "Untitled"
@@ -19,16 +20,21 @@ UNTITLED = "Untitled"
 def keep(
     db: Session, by: Interviewer, name: str, result: Result, company_id: str | None
 ) -> Milestone:
-    """Keep a result under a name. Raises GuideError when its title has a milestone of that name."""
+    """Keep a result under a name; the one just kept when this is asked for twice. Raises GuideError
+    when its title has another milestone of that name."""
+    one_at_a_time(db, "milestones")
     title, at = result.answers.title or UNTITLED, utc_now()
+    document = dict(milestone(name, at.date().isoformat(), result).document)
     taken = select(Milestone).where(Milestone.title == title, Milestone.name == name)
-    if db.scalar(taken):
+    if there := db.scalar(taken):
+        if there.document == document:
+            return there
         raise GuideError.at("name", f"{title!r} has a milestone {name!r} already; choose another")
     kept = Milestone(
         title=title,
         name=name,
         company_id=company_id,
-        document=dict(milestone(name, at.date().isoformat(), result).document),
+        document=document,
         created_by=by.id,
         created_at=at,
     )
@@ -37,6 +43,13 @@ def keep(
     target = f"guide-milestone:{kept.id}"
     audit.record(db, audit.Tag.MILESTONE_KEPT, actor=actor(by), target=target)
     return kept
+
+
+def delete(db: Session, by: Interviewer, kept: Milestone) -> None:
+    """Delete a milestone as a whole; nothing of it can be changed."""
+    db.delete(kept)
+    target = f"guide-milestone:{kept.id}"
+    audit.record(db, audit.Tag.MILESTONE_DELETED, actor=actor(by), target=target)
 
 
 def listed(db: Session) -> Sequence[Milestone]:

@@ -1,6 +1,6 @@
 """Milestones: keep one, list them, look at one again."""
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
 
 from decision_guide import GuideError, evaluate
 from webapp import access
@@ -54,6 +54,22 @@ def show(milestone_id: str):
         scoring=scoring,
         words=Words(scoring.model),
         answers_text=sheet.to_text(scoring.model, services.answers_of(scoring.model, kept)),
+    )
+
+
+@blueprint.route("/<milestone_id>/delete", methods=["GET", "POST"])
+@access.interviewers_only
+def delete(milestone_id: str):
+    kept = milestone_of(milestone_id)
+    if request.method == "POST":
+        services.delete(session(), access.interviewer(), kept)
+        flash(f"The milestone {kept.name} is deleted.", "success")
+        return redirect(url_for("guide_milestones.index"))
+    return render_template(
+        "guide/delete.html",
+        title=f"Delete the milestone {kept.name}?",
+        lost=f"The result of {kept.title} as it was then, with its answers and notes, is deleted.",
+        back=url_for("guide_milestones.show", milestone_id=kept.id),
     )
 
 

@@ -47,6 +47,7 @@ def result_page(scoring: Scoring, filled: sheet.Sheet):
         opened=words.least_sure(result),
         sources=words.cited(result),
         permalink=encode(model, answers),
+        today=utc_now(),
         answers_text=sheet.to_text(model, answers),
     )
 

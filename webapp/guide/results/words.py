@@ -31,7 +31,8 @@ WHY_NOT = {
 
 @dataclass(frozen=True)
 class Words:
-    """Looks up names; every method raises KeyError for an id that the model does not have."""
+    """Looks up names; a question or criterion that the model does not have is a
+    KeyError."""
 
     model: Model
 
@@ -52,12 +53,15 @@ class Words:
         return "open" if id is None else labels[id]
 
     def decision(self, id: str) -> str:
-        return self.decisions[id].title
+        """A decision in words; one of another version of the model keeps its id."""
+        return self.decisions[id].title if id in self.decisions else id
 
     def option(self, decision: str, id: str | None) -> str:
-        """An option in words; None is no option at all."""
-        labels = {o.id: o.label for o in self.decisions[decision].options}
-        return "no option" if id is None else labels[id]
+        """An option in words; None is no option at all, and one of another version of the model
+        keeps its id."""
+        known = self.decisions[decision].options if decision in self.decisions else ()
+        labels = {o.id: o.label for o in known}
+        return "no option" if id is None else labels.get(id, id)
 
     def target(self, name: str) -> str:
         """What a knock-out rules out, by its name in the model (DECISION.OPTION)."""

@@ -1,10 +1,12 @@
 from flask_wtf import FlaskForm
-from wtforms import SelectField, StringField, TextAreaField
-from wtforms.validators import DataRequired, Length, ValidationError
+from wtforms import HiddenField, SelectField, StringField, TextAreaField
+from wtforms.validators import DataRequired, Length, Regexp, ValidationError
 
+from webapp.db import new_id
 from webapp.fields import LineField, one_line
 from webapp.guide.team.models import FEWEST_RATERS
 
+NOT_APPLICABLE = "does not apply: "
 MOST_RATERS, LONGEST_NAME = 30, 60
 
 
@@ -21,6 +23,7 @@ class AssessmentForm(FlaskForm):
     )
     raters = TextAreaField("Who answers? One name a line", [DataRequired("Enter the names.")])
     company_id = SelectField("Score with", default="")
+    key = HiddenField(default=new_id, validators=[Regexp(r"[0-9a-f]{24}$")])
 
     def validate_raters(self, field: StringField) -> None:
         names = names_in(field.data)
@@ -35,6 +38,15 @@ class RaterForm(FlaskForm):
 
 
 class SettleForm(FlaskForm):
+    """`value` is the id of an answer, "not sure", or NOT_APPLICABLE and a reason."""
+
     question = StringField(validators=[DataRequired()])
     value = StringField("The team's answer", [DataRequired("Choose an answer.")])
     note = LineField("Why", [DataRequired("Say why, for the record."), Length(max=300)])
+
+    def word(self) -> dict[str, str]:
+        """What was settled, as in ANSWERS.json."""
+        value = self.value.data or ""
+        reason = value.removeprefix(NOT_APPLICABLE)
+        said = {"value": value} if reason == value else {"does_not_apply": reason}
+        return {**said, "note": self.note.data or ""}

@@ -1,6 +1,6 @@
 """Team assessments: nobody sees another's answers before all have answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -10,7 +10,8 @@ from decision_guide import Answers, Model, Review, merge, parse_answers, settle
 from webapp import audit
 from webapp.accounts.models import Interviewer
 from webapp.accounts.services import actor
-from webapp.db import utc_now
+from webapp.db import new_id, utc_now
+from webapp.guide.locks import one_at_a_time
 from webapp.guide.team.models import FEWEST_RATERS, Assessment, Rater
 
 
@@ -28,16 +29,33 @@ class Revealed:
 
 
 def create(
-    db: Session, by: Interviewer, title: str, names: Sequence[str], company_id: str | None
+    db: Session,
+    by: Interviewer,
+    title: str,
+    names: Sequence[str],
+    company_id: str | None,
+    id: str | None = None,
 ) -> Assessment:
-    """An assessment with its raters, who have not answered yet."""
+    """An assessment with its raters, who have not answered yet; the one just made when the same
+    `id` is asked for twice."""
+    one_at_a_time(db, "assessments")
+    if id and (there := db.get(Assessment, id)) and there.created_by == by.id:
+        return there
     raters = [Rater(name=name) for name in names]
     assessment = Assessment(title=title, company_id=company_id, created_by=by.id, raters=raters)
+    assessment.id = id or new_id()
     db.add(assessment)
     db.flush()
     target = f"guide-assessment:{assessment.id}"
     audit.record(db, audit.Tag.ASSESSMENT_CREATED, actor=actor(by), target=target)
     return assessment
+
+
+def delete(db: Session, by: Interviewer, assessment: Assessment) -> None:
+    """Delete an assessment with all that its raters said."""
+    db.delete(assessment)
+    target = f"guide-assessment:{assessment.id}"
+    audit.record(db, audit.Tag.ASSESSMENT_DELETED, actor=actor(by), target=target)
 
 
 def listed(db: Session) -> Sequence[Assessment]:
@@ -102,9 +120,10 @@ def reveal(model: Model, assessment: Assessment) -> Revealed:
 
 
 def settle_question(
-    db: Session, model: Model, assessment: Assessment, question: str, value: str, note: str
+    db: Session, model: Model, assessment: Assessment, question: str, word: Mapping[str, str]
 ) -> None:
-    """The facilitator's word on a question on which the raters differ, with a note.
+    """The facilitator's word on a question on which the raters differ, as in ANSWERS.json, with a
+    note.
 
     Raises NotNow before the reveal, and for a question on which all agree; GuideError for what is
     no answer."""
@@ -113,6 +132,5 @@ def settle_question(
     spreads = reveal(model, assessment).review.spreads
     if question not in [s.question for s in spreads if not s.agreed]:
         raise NotNow("On this question everybody agrees.")
-    word = {"value": value, "note": note}
-    parse_answers(model, {"answers": {question: word}})
-    assessment.settled = {**assessment.settled, question: word}
+    parse_answers(model, {"answers": {question: dict(word)}})
+    assessment.settled = {**assessment.settled, question: dict(word)}

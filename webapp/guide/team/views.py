@@ -51,7 +51,7 @@ def index():
     if form.validate_on_submit():
         names, company = forms.names_in(form.raters.data), form.company_id.data or None
         by = access.interviewer()
-        made = services.create(session(), by, form.title.data, names, company)
+        made = services.create(session(), by, form.title.data, names, company, form.key.data)
         return facilitators_page(links.token(links.FACILITATOR, made.id))
     return render_template(
         "guide/team/index.html",
@@ -65,7 +65,12 @@ def index():
 def facilitate(team_token: str):
     assessment = assessment_of(team_token)
     scoring = decision_models.of_company(assessment.company_id)
-    shown = {"assessment": assessment, "scoring": scoring, "words": words.Words(scoring.model)}
+    shown = {
+        "assessment": assessment,
+        "scoring": scoring,
+        "words": words.Words(scoring.model),
+        "retention_days": RETENTION_DAYS,
+    }
     if not assessment.revealed:
         return render_template(
             "guide/team/waiting.html",
@@ -110,10 +115,27 @@ def settle(team_token: str):
     if not form.validate_on_submit():
         raise services.NotNow(" ".join(text for texts in form.errors.values() for text in texts))
     model = decision_models.of_company(assessment.company_id).model
-    word = form.question.data, form.value.data, form.note.data
-    services.settle_question(session(), model, assessment, *word)
-    page = url_for("guide_team.facilitate", team_token=team_token, _anchor=f"q-{word[0]}")
+    question = form.question.data
+    services.settle_question(session(), model, assessment, question, form.word())
+    page = url_for("guide_team.facilitate", team_token=team_token, _anchor=f"q-{question}")
     return redirect(page)
+
+
+@blueprint.route("/team/<team_token>/delete", methods=["GET", "POST"])
+@access.interviewers_only
+def delete(team_token: str):
+    assessment = assessment_of(team_token)
+    if request.method == "POST":
+        services.delete(session(), access.interviewer(), assessment)
+        flash(f"The team assessment {assessment.title} is deleted.", "success")
+        return redirect(url_for("guide_team.index"))
+    return render_template(
+        "guide/delete.html",
+        title=f"Delete the team assessment {assessment.title}?",
+        lost=f"The answers of {len(assessment.raters)} people are deleted, and their links stop "
+        "working.",
+        back=url_for("guide_team.facilitate", team_token=team_token),
+    )
 
 
 @blueprint.get("/rate/<rater_token>")

@@ -1,7 +1,7 @@
 // While questions are answered: fields that belong together, the strip, and the draft.
 import { byId } from "../dom.js";
 import { keep } from "./draft.js";
-import { withToken } from "./navigation.js";
+import { post } from "./navigation.js";
 import { setPermalink } from "./page.js";
 import { update } from "./strip.js";
 
@@ -63,15 +63,20 @@ async function follow(form) {
   const entries = [...new FormData(form)];
   const strip = byId("strip");
   try {
-    const options = { method: "POST", body: withToken(entries), signal: asking.signal };
-    const response = await fetch(form.dataset.live, options);
-    if (!response.ok) return;
+    const response = await post(form.dataset.live, entries, asking.signal);
     const found = await response.json();
     if (!form.isConnected) return;
+    if (!response.ok) return later(form, found.retry_after);
     setPermalink(found.permalink);
     update(strip, found.strip);
     keep(entries, found.strip.answered);
   } catch (error) {
     if (error.name !== "AbortError") strip.dataset.stale = "";
   }
+}
+
+/** The strip is behind, and asks again once the server wants to be asked. */
+function later(form, seconds) {
+  byId("strip").dataset.stale = "";
+  if (seconds) timer = setTimeout(() => form.isConnected && follow(form), 1000 * seconds);
 }

@@ -3,6 +3,9 @@
 import { toast } from "../dom.js";
 import { arrive, show } from "./page.js";
 
+const AWAY = "We cannot be reached. Your answers are kept in this browser; try again.";
+let asking = new AbortController();
+
 export function listenToForms() {
   document.addEventListener("submit", (event) => {
     const { target: form, submitter } = event;
@@ -35,21 +38,33 @@ export async function load(url, entries) {
   arrive();
 }
 
+/** The page at an address. Null when there is none, which is then said, or when something else has
+ * been asked for meanwhile: what is on the screen stays. */
 async function fetched(url, entries) {
+  asking.abort();
+  asking = new AbortController();
   try {
-    const response = await fetch(url, { method: "POST", body: withToken(entries) });
-    return { url: response.url, html: await response.text() };
-  } catch {
-    toast("We cannot be reached. Your answers are kept in this browser; try again.", "warning");
-    return null;
+    const response = await post(url, entries, asking.signal);
+    if (response.ok) return { url: response.url, html: await response.text() };
+    toast(await complaint(response), "warning");
+  } catch (error) {
+    if (error.name !== "AbortError") toast(AWAY, "warning");
   }
+  return null;
 }
 
-/** The fields with the token of this session: that of a remembered page may be older. */
-export function withToken(entries) {
+/** Sends fields with the token of this session: that of a remembered page may be older. An error is
+ * answered as JSON. */
+export function post(url, entries, signal) {
   const token = document.querySelector("[name=csrf_token]").value;
-  return new URLSearchParams([
+  const body = new URLSearchParams([
     ...entries.filter(([name]) => name !== "csrf_token"),
     ["csrf_token", token],
   ]);
+  return fetch(url, { method: "POST", body, signal, headers: { Accept: "application/json" } });
+}
+
+async function complaint(response) {
+  const { message, advice, problems = [] } = await response.json();
+  return [message, ...problems.map(({ path, message }) => `${path}: ${message}`), advice].join(" ");
 }
