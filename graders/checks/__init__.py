@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import com, dlq, eff, grd, har, liv, order, reb, sag
+from graders.checks import cho, com, dlq, eff, grd, har, liv, order, reb, sag
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -74,6 +74,12 @@ CHECKS: dict[str, Check] = {
         Check("SAG-10", "duplicate-start", "Each order began one saga.", sag.duplicate_start),
         Check("SAG-11", "isolation", "Sagas kept apart.", sag.isolation),
         Check("SAG-12", "timely", "Each saga ended in time.", sag.timely),
+        Check("CHO-1", "chain", "Each event named its cause and its order.", cho.chain),
+        Check("CHO-2", "no-loop", "No event led to another of its kind.", cho.loops),
+        Check("CHO-3", "once", "Each step was announced once.", cho.once),
+        Check("CHO-4", "no-ghost", "What was announced was true.", cho.ghost),
+        Check("CHO-5", "cross-topic-delay", "Nothing that came early was lost.", cho.cross_topic),
+        Check("CHO-6", "every-end", "Everything came to its end.", cho.every_end),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
         Check("GRD-2", "re-reading", "Records were read about once.", grd.rereading),

@@ -1,0 +1,507 @@
+"""What happens to the services, and which mistake each story exposes."""
+
+import random
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from graders.conditions import (
+    Condition,
+    applied,
+    committed_past,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    owns,
+    waited_for,
+)
+from graders.facts import Commit, Effect, Output, Sent
+from graders.instance import Instance
+from graders.lab import Lab
+from graders.spec import Event, OutputRecord
+
+PARTITIONS = (0, 1)
+PRODUCTS = tuple(f"prod-{n}" for n in range(1, 21))
+AVAILABLE = 1000  # of each product, by schema.sql
+# How long to wait for what nearly every program does at once. A program that never does it is
+# judged by the rest, so the story goes on without.
+USUALLY_S = 8.0
+# How long a program gets for what it must not do.
+TEMPTATION_S = 1.5
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """An order gets its reservation, unless its scenario says otherwise."""
+    if value["type"] != "OrderPlaced":
+        return {}
+    return {"reservations": {"product": value["product"], "quantity": value["quantity"]}}
+
+
+def tally(effects: Sequence[Effect]) -> dict[str, list[dict[str, Any]]]:
+    """What there was, minus the reservations, plus the releases."""
+    left = Counter(dict.fromkeys(PRODUCTS, AVAILABLE))
+    signs = {"reservations": -1, "releases": 1}
+    for effect in effects:
+        if effect.content["product"] in left:
+            left[effect.content["product"]] += (
+                signs.get(effect.table, 0) * effect.content["quantity"]
+            )
+    return {"stock": [{"product": p, "available": n} for p, n in sorted(left.items())]}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Which orders are reserved is not for the events alone to say: see `tally`."""
+    return {}
+
+
+def hexes(rng: random.Random) -> str:
+    return f"{rng.getrandbits(48):012x}"
+
+
+def order(
+    rng: random.Random, product: str | None = None, quantity: int = 0, id: str = "", **more: Any
+) -> Event:
+    """An order with ids of its own, of a drawn product and quantity, to a drawn address."""
+    id = id or f"ord-{hexes(rng)}"
+    value = {
+        "event_id": f"evt-{hexes(rng)}",
+        "type": "OrderPlaced",
+        "order_id": id,
+        "correlation_id": f"req-{hexes(rng)}",
+        "causation_id": None,
+        "product": product or rng.choice(PRODUCTS[:15]),
+        "quantity": quantity or rng.randrange(1, 6),
+        "address": f"{rng.randrange(1, 200)} {rng.choice(('Elm', 'Oak', 'Mill'))} Street",
+    }
+    return Event(id, id, value, **more)
+
+
+def orders(rng: random.Random, number: int) -> list[Event]:
+    return [order(rng) for _ in range(number)]
+
+
+sentinel = order
+
+
+def follow_up(rng: random.Random, type: str, to: Event, cause: Any = None) -> Event:
+    """A further event of an order, by the shop or the payment service."""
+    id = f"evt-{hexes(rng)}"
+    value = {
+        "event_id": id,
+        "type": type,
+        "order_id": to.id,
+        "correlation_id": to.value["correlation_id"],
+        "causation_id": cause,
+    }
+    return Event(id, to.key, value, expect={})
+
+
+def cancellation(rng: random.Random, of: Event) -> Event:
+    return follow_up(rng, "OrderCancelled", of)
+
+
+@dataclass
+class Payments:
+    """The payment service, played by the grader: it charges each order once, as soon as it hears
+    that the goods are reserved, unless the scenario has it charge before. `declined` are the orders
+    whose charge fails; `copies` is how often each of its events comes."""
+
+    lab: Lab
+    declined: set[str] = field(default_factory=set)
+    copies: int = 1
+    charged: set[str] = field(default_factory=set)
+
+    def attend(self) -> "Payments":
+        """Listen to the stock service from now on."""
+        self.lab.react("stock_events", self.hear)
+        return self
+
+    async def hear(self, record: OutputRecord) -> None:
+        """Charge the order that a StockReserved is about."""
+        if record.field("type") == "StockReserved":
+            id = record.field("order_id")
+            placed = (s for s in self.lab.history.of(Sent) if s.id == id)
+            if first := next(placed, None):
+                await self.charge(Event(first.id, first.key, first.value), record.field("event_id"))
+
+    async def charge(self, placed: Event, cause: Any) -> list[Sent]:
+        """Charge an order in answer to an event; nothing when that was done."""
+        if placed.id in self.charged:
+            return []
+        self.charged.add(placed.id)
+        type = "PaymentDeclined" if placed.id in self.declined else "PaymentCaptured"
+        event = follow_up(self.lab.sentinel_rng, type, placed, cause)
+        self.lab.history.append(
+            "performed",
+            participant="payments",
+            action="charge",
+            id=event.id,
+            subject=placed.id,
+            outcome="refused" if placed.id in self.declined else "done",
+        )
+        return [
+            await self.lab.answer("payments", event.id, event.key, event.value)
+            for _ in range(self.copies)
+        ]
+
+
+async def open_shop(lab: Lab) -> tuple[Instance, Instance]:
+    """Start one instance of each service."""
+    return await lab.start("stock", app="stock"), await lab.start("shipping", app="shipping")
+
+
+def announced(id: str, *types: str) -> Condition:
+    """One of these events about an order is in its topic."""
+    return Condition(
+        f"{' or '.join(types)} of {id}", lambda h: any(is_about(o, id, types) for o in h.of(Output))
+    )
+
+
+def any_announced(sent: Sequence[Sent], *types: str) -> Condition:
+    """One of these events about one of these orders is in its topic."""
+    return Condition(
+        f"some {' or '.join(types)}",
+        lambda h: any(is_about(o, s.id, types) for o in h.of(Output) for s in sent),
+    )
+
+
+def all_announced(sent: Sequence[Sent], *types: str) -> Condition:
+    """One of these events about each of these orders is in its topic."""
+
+    def told(output: Output) -> Any:
+        value = output.value if isinstance(output.value, dict) else {}
+        return value.get("order_id") if value.get("type") in types else None
+
+    ids = {s.id for s in sent}
+    return Condition(
+        f"{' or '.join(types)} of {len(ids)} orders",
+        lambda h: ids <= {told(output) for output in h.of(Output)},
+    )
+
+
+def is_about(output: Output, id: str, types: Sequence[str]) -> bool:
+    value = output.value if isinstance(output.value, dict) else {}
+    return value.get("order_id") == id and value.get("type") in types
+
+
+def passed(lab: Lab, app: str, id: str, type: str) -> Condition:
+    """The app's group has committed past an event of another of the program's services."""
+
+    def holds(_: Any) -> bool:
+        outputs = [o for o in lab.history.of(Output) if is_about(o, id, (type,))]
+        return any(
+            commit.outcome == "accepted"
+            and commit.group == lab.groups[app]
+            and (commit.topic, commit.partition) == (lab.topic(o.topic), o.partition)
+            and commit.offset > o.offset
+            for commit in lab.history.of(Commit)
+            for o in outputs
+        )
+
+    return Condition(f"{app} to commit past {type} of {id}", holds)
+
+
+async def steady_orders(lab: Lab) -> None:
+    """No fault at all: orders from before the start and after it, all paid, and events of types
+    that are none of the services' business. Exposes programs that miss what was sent before they
+    started, that break the chain, or that stumble over an unknown type."""
+    Payments(lab).attend()
+    early = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
+    unknown = order(lab.rng)
+    await lab.send("orders", [follow_up(lab.rng, "OrderViewed", unknown)])
+    await open_shop(lab)
+    await lab.reached(all_announced(early, "OrderShipped", "OrderFailed"), within=USUALLY_S)
+    noise = follow_up(lab.rng, "PaymentReminderSent", unknown)
+    await lab.answer("payments", noise.id, noise.key, noise.value)
+    await lab.send("orders", orders(lab.rng, 6))
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def payment_declined(lab: Lab) -> None:
+    """Half of the charges fail. Exposes programs without an answer to a failure, and those that
+    answer to their own."""
+    payments = Payments(lab).attend()
+    placed = orders(lab.rng, 8)
+    payments.declined = {event.id for event in placed[::2]}
+    await open_shop(lab)
+    await lab.send("orders", placed)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def sold_out(lab: Lab) -> None:
+    """Orders for more than there is, among others. Exposes programs that release what was never
+    reserved."""
+    Payments(lab).attend()
+    product = lab.rng.choice(PRODUCTS)
+    large = [order(lab.rng, product, AVAILABLE + 1 + n, expect={}) for n in range(3)]
+    await open_shop(lab)
+    await lab.send("orders", [*large, *orders(lab.rng, 4)])
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def sent_again(lab: Lab) -> None:
+    """Every event comes twice, those of the program too; some orders are cancelled twice, and at
+    the end the first orders come once more. Exposes programs that answer to each delivery."""
+    payments = Payments(lab, copies=2)
+    placed = orders(lab.rng, 9)
+    # Its cancellation may overtake its reservation.
+    placed[3] = replace(placed[3], expect={})
+    payments.declined = {event.id for event in placed[:3]}
+    again = Echo(lab, payments)
+    lab.react("stock_events", again.hear)
+    lab.react("shipments", again.hear)
+    await open_shop(lab)
+    sent = await lab.send("orders", [event for event in placed for _ in range(2)])
+    first, second = (cancellation(lab.rng, placed[3]) for _ in range(2))
+    await lab.send("orders", [first, first, second])
+    decided = all_announced(sent, "OrderShipped", "OrderFailed")
+    await lab.reached(decided, within=USUALLY_S)
+    await lab.send("orders", [placed[0], placed[8], second, cancellation(lab.rng, placed[8])])
+    await lab.settle()
+    await lab.aftershock()
+
+
+@dataclass
+class Echo:
+    """Writes each event of the program once more, as a producer does that got no answer."""
+
+    lab: Lab
+    payments: Payments
+    seen: set[str] = field(default_factory=set)
+
+    async def hear(self, record: OutputRecord) -> None:
+        """Pass it on to the payment service, and write it again the first time."""
+        await self.payments.hear(record)
+        value, id = record.json, str(record.field("event_id"))
+        if isinstance(value, dict) and id not in self.seen:
+            self.seen.add(id)
+            key = (record.key or b"").decode("utf-8", "replace")
+            event = Event(id, key, value, expect={})
+            await self.lab.send(record.topic, [event], record.partition)
+
+
+async def news_before_the_order(lab: Lab) -> None:
+    """The payment service is quick: its news is dealt with before the order itself comes, and the
+    failure of one reaches stock before it too. Exposes programs that forget what comes too early,
+    that reserve goods for an order that has failed, or that stand still until the order comes."""
+    payments = Payments(lab).attend()
+    refused, paid, usual = orders(lab.rng, 3), orders(lab.rng, 3), orders(lab.rng, 2)
+    payments.declined = {event.id for event in refused}
+    await open_shop(lab)
+    await lab.until(group_stable(2), within=15, why="both services to take up their partitions")
+    news = [
+        sent
+        for placed in (*refused, *paid)
+        for sent in await payments.charge(placed, placed.value["event_id"])
+    ]
+    for sent in news:
+        await lab.reached(committed_past(sent), within=USUALLY_S)
+    for placed in refused:
+        if announced(placed.id, "OrderFailed").holds(lab.history):
+            await lab.reached(passed(lab, "stock", placed.id, "OrderFailed"), within=USUALLY_S)
+    late = [replace(event, expect={}) for event in refused]
+    await lab.send("orders", [*late, *paid, *usual])
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def cancelled_at_last_moment(lab: Lab) -> None:
+    """An order is cancelled while its reservation waits in the database, and another instance of
+    stock gets to know that it failed. Exposes programs that look for the reservation, find none
+    yet, and leave it at that."""
+    Payments(lab).attend()
+    await open_shop(lab)
+    await lab.start("stock-2", app="stock")
+    await lab.until(group_stable(3), within=15, why="two instances of stock to share the topics")
+    victim = order(lab.rng, id=id_of_partition_1(lab.rng), expect={})
+    reserving = await lab.sink.hold("reservations", row={"order_id": victim.id})
+    (placed,) = await lab.send("orders", [victim], partition=0)
+    await lab.until(held(reserving), why="stock to reserve the goods")
+    await lab.send("orders", [cancellation(lab.rng, victim)], partition=0)
+    await lab.until(announced(placed.id, "OrderFailed"), why="shipping to announce the failure")
+    known = passed(lab, "stock", placed.id, "OrderFailed")
+    await lab.reached(known | waited_for(reserving), within=USUALLY_S)
+    await reserving.release()
+    await lab.send("orders", orders(lab.rng, 4))
+    await lab.settle()
+    await lab.aftershock()
+
+
+def id_of_partition_1(rng: random.Random) -> str:
+    """An order's id that the usual ways of choosing a partition by the key put into partition 1 of
+    2: so its order, sent to partition 0, and its failure have different readers."""
+    while True:
+        id = f"ord-{hexes(rng)}"
+        if zlib.crc32(id.encode()) % 2 == 1 and (murmur2(id.encode()) & 0x7FFFFFFF) % 2 == 1:
+            return id
+
+
+def murmur2(data: bytes) -> int:
+    """The hash of Kafka's default partitioner."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) - len(data) % 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
+    if rest := data[whole:]:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+async def killed_after_announcement(lab: Lab) -> None:
+    """SIGKILL of each service when it has announced something and its offset is not committed.
+    Exposes programs that announce the same again under a new event id."""
+    payments = Payments(lab).attend()
+    placed = orders(lab.rng, 8)
+    payments.declined = {event.id for event in placed[::2]}
+    for app, types in (
+        ("stock", ("StockReserved",)),
+        ("shipping", ("OrderShipped", "OrderFailed")),
+    ):
+        commits = lab.gateway.fault(
+            ("OffsetCommit", "TxnOffsetCommit"), instance=app, times=None
+        ).hold()
+        instance = await lab.start(app, app=app)
+        sent = await lab.send("orders", placed[:4] if app == "stock" else placed[4:])
+        told = any_announced(sent, *types)
+        # In a Kafka transaction nothing is told before the offset's turn comes.
+        await lab.until(told | held(commits), within=15, why=f"{app} to announce something")
+        await lab.reached(told & held(commits), within=1.0)
+        await instance.kill()
+        commits.drop() if commits.applied else commits.cancel()
+        await lab.start(app, app=app)
+        if app == "stock":
+            await lab.reached(all_announced(sent, "StockReserved"), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def killed_before_announcement(lab: Lab) -> None:
+    """SIGKILL of each service when its change is committed in the database and what it writes to
+    Kafka does not get there. Exposes programs that take what is done for announced."""
+    Payments(lab).attend()
+    for app, topic, table in (
+        ("stock", "stock_events", "reservations"),
+        ("shipping", "shipments", "deliveries"),
+    ):
+        writes = lab.gateway.fault(
+            "Produce", instance=app, topic=lab.topic(topic), times=None
+        ).hold()
+        instance = await lab.start(app, app=app)
+        sent = await lab.send("orders", orders(lab.rng, 3))
+        await lab.until(held(writes), within=15, why=f"{app} to announce something")
+        done = effects_of(sent, at_least=1, place=table)
+        await lab.reached(done, within=2.0)
+        # Who commits its offset before the announcement is safe does so now, or by a timer.
+        await lab.reached(committed_past(sent[0]), within=TEMPTATION_S)
+        await instance.kill()
+        writes.drop()
+        await lab.start(app, app=app)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def announced_too_early(lab: Lab) -> None:
+    """The database takes its time over a commit, in each service. Exposes programs that announce a
+    change before it is committed."""
+    Payments(lab).attend()
+    await open_shop(lab)
+    (victim, *others) = orders(lab.rng, 4)
+    for table, type in (("reservations", "StockReserved"), ("deliveries", "OrderShipped")):
+        commit = await lab.sink.hold(table, row={"order_id": victim.id}, at="commit")
+        if table == "reservations":
+            await lab.send("orders", [victim, *others])
+        await lab.until(held(commit), within=15, why=f"a commit of {table}")
+        await lab.reached(announced(victim.id, type), within=TEMPTATION_S)
+        await commit.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def database_refuses(lab: Lab) -> None:
+    """The database refuses each kind of change once or twice, as it does when transactions collide.
+    Exposes programs that log the error and go on, and programs that have announced already what was
+    refused."""
+    payments = Payments(lab).attend()
+    placed = orders(lab.rng, 8)
+    payments.declined = {event.id for event in placed[4:]}
+    refusals = [
+        await lab.sink.fail("reservations", "40001", row={"order_id": placed[0].id}, times=2),
+        await lab.sink.fail("reservations", "40001", row={"order_id": placed[1].id}, at="commit"),
+        await lab.sink.fail("deliveries", "40001", row={"order_id": placed[2].id}),
+        await lab.sink.fail("deliveries", "40001", row={"order_id": placed[3].id}, at="commit"),
+        await lab.sink.fail("releases", "40001", row={"order_id": placed[4].id}),
+        await lab.sink.fail("releases", "40001", row={"order_id": placed[5].id}, at="commit"),
+    ]
+    await open_shop(lab)
+    await lab.send("orders", placed)
+    for refusal in refusals:
+        await lab.reached(applied(refusal), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def late_service(lab: Lab) -> None:
+    """Shipping is started when orders are placed, reserved and paid, and one is cancelled. Exposes
+    programs that begin at the end of a topic."""
+    Payments(lab).attend()
+    await lab.start("stock", app="stock")
+    placed = orders(lab.rng, 6)
+    sent = await lab.send("orders", placed)
+    await lab.until(all_announced(sent, "StockReserved"), within=15, why="all to be reserved")
+    await lab.send("orders", [cancellation(lab.rng, placed[0])])
+    await lab.start("shipping", app="shipping")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def zombie(lab: Lab) -> None:
+    """An instance of stock is frozen while it reserves, the group gives its partitions to another,
+    then it goes on. Exposes programs that look first and reserve later."""
+    Payments(lab).attend()
+    await lab.start("shipping", app="shipping")
+    sent = await lab.send("orders", orders(lab.rng, 6), partition=0)
+    victim = sent[lab.rng.randrange(1, 4)]
+    reserving = await lab.sink.hold("reservations", row={"order_id": victim.id})
+    first = await lab.start("stock", app="stock")
+    await lab.until(held(reserving), within=15, why="the first instance to reserve the goods")
+    await first.freeze()
+    second = await lab.start("stock-2", app="stock")
+    await first.evict()
+    lanes = 2 * len(PARTITIONS)
+    await lab.until(owns(second, lanes), within=15, why="the second instance to take over")
+    await lab.reached(effect_of(victim, by=second) | waited_for(reserving), within=USUALLY_S)
+    await first.thaw()
+    await reserving.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def last_pieces(lab: Lab) -> None:
+    """Two instances of stock reserve the same product at once, and there is enough for one order.
+    Exposes programs that read what is available and write back what they made of it."""
+    Payments(lab).attend()
+    await open_shop(lab)
+    await lab.start("stock-2", app="stock")
+    await lab.until(group_stable(3), within=15, why="two instances of stock to share the topics")
+    for product in PRODUCTS[-2:]:
+        update = await lab.sink.hold("stock", row={"product": product})
+        sent = []
+        for partition in PARTITIONS:
+            event = order(lab.rng, product, 600, expect={})
+            sent += await lab.send("orders", [event], partition)
+        await lab.until(held(update), why="one instance to take goods")
+        await lab.reached(waited_for(update), within=USUALLY_S)
+        await update.release()
+        decided = all_announced(sent, "OrderShipped", "OrderFailed")
+        await lab.reached(decided, within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
