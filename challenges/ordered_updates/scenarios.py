@@ -125,6 +125,23 @@ async def slow_item(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def slow_commit(lab: Lab) -> None:
+    """The commit of a change waits in the database, when its statements are through. Exposes
+    programs that publish inside the transaction."""
+    partition = lab.rng.choice(PARTITIONS)
+    slow, *others = some_items(lab.rng, 4)
+    row = changes(lab.rng, slow, range(1, 7))
+    commit_held = await lab.sink.hold(APPLIED, row={"change_id": row[2].id}, at="commit")
+    events = mixed(lab.rng, [row, mixed_items(lab.rng, others, range(1, 4))])
+    sent = {s.id: s for s in await lab.send("changes", events, partition)}
+    await lab.start("app")
+    await lab.until(held(commit_held), why="the program to commit a change")
+    await lab.reached(effect_of(sent[row[2].id], place=UPDATES), within=1.5)
+    await commit_held.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def refused_change(lab: Lab) -> None:
     """The database refuses one change three times in a row, and one commit, while the items' next
     changes are there. Exposes programs that log the error and go on, and retries beside the main
@@ -201,7 +218,9 @@ async def batch_refused(lab: Lab) -> None:
         write = lab.gateway.fault("Produce", topic=lab.topic(UPDATES))
         refused = write.hold_error("NOT_LEADER_OR_FOLLOWER")
         first = 4 + 12 * turn
-        sent = await lab.send("changes", changes(lab.rng, item, range(first, first + 12)), partition)
+        sent = await lab.send(
+            "changes", changes(lab.rng, item, range(first, first + 12)), partition
+        )
         await lab.until(held(refused), why="the program to publish a change")
         # A program that waits for each answer has only one change on its way.
         await lab.reached(effects_of(sent, 8, APPLIED), within=1.5)
