@@ -1,0 +1,234 @@
+"""ORD against hand-made histories: what each check must flag, and the nearest correct history."""
+
+from graders.checks import Finding, check
+from graders.history import History
+from graders.verdicts import Verdict
+from tests.graders.histories import verdicts
+from tests.graders.ordered import CHECKED, OrderedTale, id_of
+
+FAIL = Verdict.FAIL
+
+
+def found(history: History) -> dict[str, Verdict]:
+    return verdicts(history, CHECKED)
+
+
+def only(history: History, id: str) -> Finding:
+    (finding,) = check(history, [id])
+    return finding
+
+
+def told(*versions: int, item: str = "a", partition: int = 0) -> OrderedTale:
+    """These versions of an item, sent and handed out."""
+    tale = OrderedTale()
+    for version in versions:
+        tale.change(item, version, partition)
+    tale.fetch("app", partition, 0, len(versions) - 1)
+    return tale
+
+
+def test_work_in_order_is_silent():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1, 2, 3)
+    assert found(tale.end()) == {}
+
+
+def test_rows_out_of_order_are_an_inversion():
+    tale = told(1, 2, 3)
+    for version in (1, 3, 2):
+        tale.apply("app", "a", version)
+    tale.publish("app", "a", 1)
+    tale.publish("app", "a", 2)
+    tale.publish("app", "a", 3)
+    history = tale.end()
+    assert found(history) == {"ORD-1": FAIL}
+    finding = only(history, "ORD-1")
+    assert finding.ids == (id_of("a", 2), id_of("a", 3))
+    assert (
+        finding.claim
+        == "chg-a-3 came before chg-a-2 in applied, though it is the later change of a."
+    )
+
+
+def test_records_out_of_order_are_an_inversion():
+    tale = told(1, 2)
+    tale.apply("app", "a", 1)
+    tale.apply("app", "a", 2)
+    tale.publish("app", "a", 2)
+    tale.publish("app", "a", 1)
+    assert found(tale.end()) == {"ORD-1": FAIL}
+
+
+def test_repeats_of_published_records_are_no_inversion():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1, 2)
+    tale.publish("app", "a", 1)
+    tale.publish("app", "a", 2)
+    tale.handle("app", "a", 3)
+    tale.publish("app", "a", 2)
+    assert found(tale.end()) == {}
+
+
+def test_items_have_no_order_among_each_other():
+    tale = OrderedTale()
+    tale.change("a", 1)
+    tale.change("b", 1)
+    tale.fetch("app", 0, 0, 1)
+    tale.handle("app", "b", 1)
+    tale.handle("app", "a", 1)
+    assert found(tale.end()) == {}
+
+
+def test_a_copy_sent_later_does_not_change_the_order():
+    tale = told(1, 2, 1, 3)
+    tale.handle("app", "a", 1, 2, 3)
+    assert found(tale.end()) == {}
+
+
+def test_keys_in_several_partitions_have_no_order():
+    tale = OrderedTale()
+    tale.change("a", 1, partition=0)
+    tale.change("a", 2, partition=1)
+    tale.fetch("app", 0, 0, 0)
+    tale.fetch("app", 1, 0, 0)
+    tale.handle("app", "a", 2)
+    tale.handle("app", "a", 1)
+    assert found(tale.end()) == {}
+
+
+def test_a_key_in_two_partitions_is_split():
+    tale = told(1, 2)
+    tale.apply("app", "a", 1)
+    tale.publish("app", "a", 1, partition=0)
+    tale.apply("app", "a", 2)
+    tale.publish("app", "a", 2, partition=2)
+    assert found(tale.end()) == {"ORD-2": FAIL}
+
+
+def test_records_without_the_items_key_are_split():
+    for key in (None, id_of("a", 1)):
+        tale = told(1)
+        tale.apply("app", "a", 1)
+        tale.publish("app", "a", 1, key=key)
+        assert found(tale.end()) == {"ORD-2": FAIL}
+
+
+def test_two_items_may_lie_in_two_partitions():
+    tale = OrderedTale()
+    tale.change("a", 1)
+    tale.change("b", 1)
+    tale.fetch("app", 0, 0, 1)
+    tale.apply("app", "a", 1)
+    tale.publish("app", "a", 1, partition=0)
+    tale.apply("app", "b", 1)
+    tale.publish("app", "b", 1, partition=2)
+    assert found(tale.end()) == {}
+
+
+def test_a_change_that_passes_a_refused_one_overtakes_it():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1)
+    tale.fault("applied", "a", 2, action="fail 40001")
+    tale.handle("app", "a", 3)
+    tale.handle("app", "a", 2)
+    history = tale.end()
+    assert found(history) == {"ORD-3": FAIL}
+    assert only(history, "ORD-3").ids == (id_of("a", 2), id_of("a", 3))
+
+
+def test_a_change_that_passes_one_that_never_came_overtakes_it():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1)
+    tale.fault("applied", "a", 2, action="fail 40001")
+    tale.handle("app", "a", 3)
+    assert found(tale.end()) == {"ORD-3": FAIL, "EFF-1": FAIL}
+
+
+def test_a_refused_change_that_comes_in_its_turn_is_fine():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1)
+    tale.fault("applied", "a", 2, action="fail 40001")
+    tale.handle("app", "a", 2, 3)
+    assert found(tale.end()) == {}
+
+
+def test_a_lost_change_that_nothing_hindered_is_lost_and_not_overtaken():
+    tale = told(1, 2, 3)
+    tale.handle("app", "a", 1, 3)
+    assert found(tale.end()) == {"EFF-1": FAIL}
+
+
+def test_a_split_key_is_not_overtaken():
+    tale = told(1, 2)
+    tale.fault("applied", "a", 1, action="fail 40001")
+    tale.apply("app", "a", 1)
+    tale.apply("app", "a", 2)
+    tale.publish("app", "a", 2, partition=0)
+    tale.publish("app", "a", 1, partition=1)
+    assert found(tale.end()) == {"ORD-2": FAIL}
+
+
+def test_a_record_about_a_row_that_is_held_was_published_too_early():
+    tale = told(1)
+    tale.fault("applied", "a", 1)
+    tale.publish("app", "a", 1)
+    tale.fault("released", "a", 1)
+    tale.apply("app", "a", 1)
+    assert found(tale.end()) == {"ORD-3": FAIL}
+
+
+def test_a_record_about_a_row_that_was_there_before_is_fine():
+    """Held was the second attempt, by an instance that did not know of the first."""
+    tale = told(1)
+    tale.apply("app", "a", 1)
+    tale.fault("applied", "a", 1)
+    tale.publish("app", "a", 1)
+    tale.fault("dropped", "a", 1)
+    assert found(tale.end()) == {}
+
+
+def beside(missing: int) -> OrderedTale:
+    """One item is held; four others had time, and of so many a change is missing after it."""
+    tale = told(1, 2)
+    others = ("b", "c", "d", "e")
+    for item in others:
+        tale.change(item, 1)
+    tale.fetch("app", 0, 2, 5)
+    tale.handle("app", "a", 1)
+    tale.fault("applied", "a", 2)
+    for item in others[missing:]:
+        tale.handle("app", item, 1)
+    ids = [id_of(item, 1) for item in others]
+    tale.append("waited", beside="s-chg-a-2", ids=ids, missing=ids[:missing], waited_s=8.0)
+    tale.fault("released", "a", 2)
+    tale.handle("app", "a", 2)
+    for item in others[:missing]:
+        tale.handle("app", item, 1)
+    return tale
+
+
+def test_half_of_the_other_items_may_wait():
+    assert found(beside(missing=0).end()) == {}
+    assert found(beside(missing=2).end()) == {}
+
+
+def test_more_than_half_of_the_other_items_must_not_wait():
+    history = beside(missing=3).end()
+    assert found(history) == {"ORD-4": FAIL}
+    assert only(history, "ORD-4").claim.startswith("While one item waited, 3 of 4 other items")
+
+
+def test_waiting_on_a_stalled_machine_says_nothing():
+    tale = beside(missing=4)
+    tale.append("stall", drift_s=1.0)
+    assert found(tale.end()) == {"ORD-4": Verdict.INCONCLUSIVE}
+
+
+def test_an_unknown_record_has_no_order():
+    tale = told(1)
+    tale.handle("app", "a", 1)
+    tale.append(
+        "effect", table="updates", row=9, id="", content={}, instance="app", txid="",
+        committed_t=0.1, partition=2,
+    )  # fmt: skip
+    assert "ORD-2" not in found(tale.end())
