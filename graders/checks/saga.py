@@ -75,14 +75,15 @@ class Saga:
 
 
 class Sagas:
-    """All sagas of a run, by the id of what began them; `strays` are commands for no such thing."""
+    """All sagas of a run, by the id of what began them; `strays` are commands for no such thing.
+    There are none in a challenge without sagas."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.spec = spec_of(run.history.began.saga or {})
         self.by_id: dict[str, Saga] = {}
         self.strays: list[Output] = []
-        for fact in run.history:
+        for fact in run.history if self.spec.steps else ():
             self._take(fact)
 
     def __iter__(self) -> Iterator[Saga]:
