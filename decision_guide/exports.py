@@ -4,7 +4,7 @@ import csv as csv_format
 import io
 from typing import Any
 
-from decision_guide.model import Decision, Knockout, Model
+from decision_guide.model import Cited, Decision, Knockout, Model, Risk
 from decision_guide.result import Result
 
 _COLUMNS = (
@@ -31,12 +31,14 @@ def csv(result: Result) -> str:
 
 def well_architected_lens(model: Model) -> dict[str, Any]:
     """A custom lens (schema 2021-11-01): a pillar for each decision that has knock-outs, with a
-    question for each of them; every risk rule can be reached."""
+    question for each of them, and one for the risks; every risk rule can be reached."""
     pillars = [_pillar(model, d, decision) for d, decision in enumerate(model.decisions)]
+    risks = [_risk_question(model, risk) for risk in model.risks]
+    pillars.append({"id": "risks", "name": "Risks", "questions": risks})
     return {
         "schemaVersion": "2021-11-01",
         "name": model.title[:_TITLE_LIMIT],
-        "description": f"Knock-outs of the decision guide {model.id} {model.version}.",
+        "description": f"Knock-outs and risks of the decision guide {model.id} {model.version}.",
         "pillars": [pillar for pillar in pillars if pillar["questions"]],
     }
 
@@ -75,8 +77,27 @@ def _question(
     }
 
 
-def _choice(model: Model, knockout: Knockout, id: str, title: str, plan: str) -> dict[str, Any]:
-    source = model.sources[knockout.source[0]]
+def _risk_question(model: Model, risk: Risk) -> dict[str, Any]:
+    prefix = f"risk_{_id(risk.id)}"
+    targets = ", ".join(t.label for t in risk.targets) or "Any design"
+    done, free = f"{prefix}_done", f"{prefix}_free"
+    return {
+        "id": prefix,
+        "title": risk.text[:_TITLE_LIMIT],
+        "description": f"A risk of: {targets}."[:_TEXT_LIMIT],
+        "choices": [
+            _choice(model, risk, done, risk.first_step, risk.first_step),
+            _choice(model, risk, free, "Nothing of ours can meet this", risk.first_step),
+        ],
+        "riskRules": [
+            {"condition": f"{done} || {free}", "risk": "NO_RISK"},
+            {"condition": "default", "risk": "MEDIUM_RISK"},
+        ],
+    }
+
+
+def _choice(model: Model, cited: Cited, id: str, title: str, plan: str) -> dict[str, Any]:
+    source = model.sources[cited.source[0]]
     resource = {"displayText": f"{source.title}, {source.organisation}"[:_TEXT_LIMIT]}
     return {
         "id": id,

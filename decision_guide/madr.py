@@ -83,7 +83,7 @@ def _context(result: Result, problem: str) -> list[str]:
         question = questions[id]
         said = "not sure" if given.level is None else question.answers[given.level].label
         if given.number is not None:
-            said = f"{given.number:g} {question.unit}"
+            said = f"{given.number:,.12g} {question.unit}"
         if given.reason is not None:
             said = f"does not apply ({given.reason})"
         note = f" ({given.note})" if given.note else ""

@@ -118,6 +118,8 @@ def test_every_risk_rule_of_the_lens_can_be_reached(model):
     assert lens["schemaVersion"] == "2021-11-01"
     questions = [q for pillar in lens["pillars"] for q in pillar["questions"]]
     assert len(questions) >= len(model.knockouts) - 4
+    titles = {q["title"] for q in questions}
+    assert {r.text for r in model.risks} <= titles
     for question in questions:
         ids = [c["id"] for c in question["choices"]]
         reached = {risk(question, ticked) for ticked in ({*()}, *({id} for id in ids))}

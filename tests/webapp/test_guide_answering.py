@@ -244,3 +244,8 @@ def test_the_pages_own_script_is_small():
         text = (frontend_build.DIST / name).read_text()
         wanted += set(re.findall(r'(?:from|import)\s*"\./([^"]+)"', text)) - seen
     assert sum((frontend_build.DIST / name).stat().st_size for name in seen) <= 60_000
+
+
+@pytest.mark.parametrize("number", [0, 1, 80, 0.5, 0.001, 1234567, 1234567.5, 1e12, 1e-7])
+def test_a_number_comes_back_as_it_was(number):
+    assert sheet.plain_number(sheet.number_text(number)) == number

@@ -7,6 +7,7 @@ from decision_guide import CONFIDENCE, GuideError
 from webapp import db
 from webapp.errors import json_error, wants_json
 from webapp.guide import limits
+from webapp.guide.answering.sheet import number_text
 from webapp.guide.answering.views import blueprint as answering
 from webapp.guide.companies.views import blueprint as companies
 from webapp.guide.milestones.views import blueprint as milestones
@@ -28,6 +29,7 @@ NAMES = {
     "why_not": words.WHY_NOT,
     "patterns": words.PATTERNS,
     "measures": words.MEASURES,
+    "number_text": number_text,
 }
 
 

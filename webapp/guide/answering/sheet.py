@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -106,7 +107,7 @@ def written(question: Question, given: Given | None) -> Fields:
         choice = NOT_APPLICABLE
     else:
         choice = NOT_SURE if given.level is None else question.answers[given.level].id
-    number = "" if given.number is None else f"{given.number:g}"
+    number = "" if given.number is None else number_text(given.number)
     return Fields(choice, number, given.reason or "", given.note, given.assumed)
 
 
@@ -147,6 +148,11 @@ def plain_number(text: str) -> float:
     if number > LARGEST_NUMBER:
         raise ValueError(f"Write a number of at most {LARGEST_NUMBER:,.0f}.")
     return int(number) if number.is_integer() else number
+
+
+def number_text(number: float) -> str:
+    """What `plain_number` reads back to the same number."""
+    return f"{Decimal(str(number)).normalize():f}"
 
 
 def _with_question(model: Model, sheet: Sheet, id: str, fields: Fields) -> Sheet:

@@ -79,7 +79,7 @@ class Words:
         if given.level is None:
             return NOT_SURE
         if given.number is not None:
-            return f"{given.number:g} {question.unit}"
+            return f"{given.number:,.12g} {question.unit}"
         return question.answers[given.level].label
 
     @staticmethod
