@@ -92,9 +92,9 @@ class Story:
         """The producer, the instances, the participants, the outcomes; all that take part."""
         used = {lane for event in self.events for lane in (event.lane, event.to) if lane}
         instances = dict.fromkeys(p.instance for p in self.history.of(facts.Process))
-        middle = sorted(used - {PRODUCER, OUTCOMES, *instances})
-        order = [PRODUCER, *instances, *middle, OUTCOMES]
-        return [lane for lane in order if lane in used]
+        met = (lane for event in self.events for lane in (event.lane, event.to))
+        order = dict.fromkeys([PRODUCER, *instances, *met])
+        return [lane for lane in order if lane in used - {OUTCOMES}] + [OUTCOMES]
 
     @cached_property
     def events(self) -> list[Event]:

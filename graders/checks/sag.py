@@ -96,26 +96,27 @@ def each_saga(find: Find) -> Callable[[Run], Iterator[Finding]]:
 
 
 def accuse(
-    check: str, saga: str, claim: str, first: FactRef, second: FactRef, both: str, why: str
+    check: str, saga: Saga | None, claim: str, first: FactRef, second: FactRef, both: str, why: str
 ) -> Finding:
-    """A FAIL about one saga."""
+    """A FAIL about one saga; about none when a command belongs to no order."""
+    start = [saga.sent[0].n] if saga else []
     return Finding(
         check,
         Verdict.FAIL,
         claim=claim,
-        brief=without_name(claim, saga),
+        brief=without_name(claim, saga.id) if saga else claim,
         first=first,
         second=second,
         both=both,
         why=why,
-        rows=tuple(sorted({first.n, second.n})),
-        ids=(saga,),
+        rows=tuple(sorted({*start, first.n, second.n})),
+        ids=(saga.id,) if saga else (),
     )
 
 
 def without_name(claim: str, saga: str) -> str:
     """A claim that names no order."""
-    brief = claim.replace(saga, "an order") if saga else claim
+    brief = claim.replace(saga, "an order")
     return brief[0].upper() + brief[1:]
 
 
@@ -180,7 +181,7 @@ def no_outcome(saga: Saga, outcome: Effect) -> Finding:
     """SAG-1 about an outcome that is none."""
     return accuse(
         "SAG-1",
-        saga.id,
+        saga,
         f"The outcome of {saga.id} is neither completed nor cancelled.",
         was_told(outcome),
         FactRef(saga.sent[0].n, "An order ends completed or cancelled."),
@@ -193,7 +194,7 @@ def changed(saga: Saga, one: Effect, two: Effect) -> Finding:
     """SAG-1 about two outcomes that differ."""
     return accuse(
         "SAG-1",
-        saga.id,
+        saga,
         f"{saga.id} ended twice, and differently.",
         was_told(one),
         was_told(two),
@@ -213,7 +214,7 @@ def told_early(saga: Saga) -> Iterator[Finding]:
         word = outcome.content.get("outcome")
         yield accuse(
             "SAG-1",
-            saga.id,
+            saga,
             f"{saga.id} was called {word} before its {late[0].action} was done.",
             was_told(outcome),
             was_done(late[0]),
@@ -246,7 +247,7 @@ def repeated(check: str, saga: Saga, one: Effect, two: Effect) -> Finding:
     """SAG-1 or SAG-10 about an outcome that was told twice."""
     return accuse(
         check,
-        saga.id,
+        saga,
         f"The outcome of {saga.id} was told twice.",
         was_told(one),
         was_told(two),
@@ -300,7 +301,7 @@ def done_twice(saga: Saga) -> Iterator[Finding]:
             if len(deeds) > 1:
                 yield accuse(
                     "SAG-2",
-                    saga.id,
+                    saga,
                     f"{action} of {saga.id} happened {len(deeds)} times.",
                     was_done(deeds[0]),
                     was_done(deeds[1]),
@@ -316,7 +317,7 @@ def incomplete(saga: Saga, outcome: Effect) -> Iterator[Finding]:
         if not saga.done(step.action):
             yield accuse(
                 "SAG-2",
-                saga.id,
+                saga,
                 f"{saga.id} was called completed, but its {step.action} was never done.",
                 was_told(outcome),
                 last_word(saga, step.action),
@@ -326,7 +327,7 @@ def incomplete(saga: Saga, outcome: Effect) -> Iterator[Finding]:
         elif step.undo and saga.done(step.undo):
             yield accuse(
                 "SAG-2",
-                saga.id,
+                saga,
                 f"{saga.id} was called completed, but its {step.action} was undone.",
                 was_told(outcome),
                 was_done(saga.done(step.undo)[0]),
@@ -362,7 +363,7 @@ def not_undone(check: str, saga: Saga, outcome: Effect, deed: Performed) -> Find
     when = "after it was given up, " if check == "SAG-6" else ""
     return accuse(
         check,
-        saga.id,
+        saga,
         f"{saga.id} is cancelled, but its {deed.action} was done {when}and never undone.",
         was_told(outcome),
         was_done(deed),
@@ -411,7 +412,7 @@ def no_cause(saga: Saga, first: FactRef, turn: Output | Effect) -> Finding:
     """SAG-2 about an order that was cancelled without cause."""
     return accuse(
         "SAG-2",
-        saga.id,
+        saga,
         f"{saga.id} was cancelled without cause: nothing was refused, and no reply was overdue.",
         first,
         turned(turn),
@@ -445,15 +446,17 @@ def unbalanced(sagas: Sagas, step: SagaStep) -> Iterator[Finding]:
             owed[str(saga.sent[0].value[whose])] += saga.sent[0].value[much]
     for name in sorted(moved.keys() | owed.keys()):
         if moved[name] != owed[name] and name in last:
-            yield out_of_balance(step, name, moved[name], owed[name], last[name])
+            yield out_of_balance(sagas, step, name, moved[name], owed[name], last[name])
 
 
-def out_of_balance(step: SagaStep, name: str, moved: int, owed: int, last: Performed) -> Finding:
+def out_of_balance(
+    sagas: Sagas, step: SagaStep, name: str, moved: int, owed: int, last: Performed
+) -> Finding:
     """SAG-2 about one sum."""
     much = step.moves[1]
     return accuse(
         "SAG-2",
-        last.subject,
+        sagas.by_id.get(last.subject),
         f"The books of {last.participant} are out: {name} has {much} {moved}, "
         f"its completed orders add up to {owed}.",
         FactRef(last.n, f"After this, what was moved for {name} came to {moved}."),
@@ -501,7 +504,7 @@ def phantom(saga: Saga, step: SagaStep, undo: Output) -> Finding:
     )
     return accuse(
         "SAG-3",
-        saga.id,
+        saga,
         f"{step.undo} of {saga.id} undoes a {step.action} that was never commanded.",
         FactRef(undo.n, f"{sent_command(undo).text[:-1]}; it undoes {told(undo, 'undoes')}."),
         second,
@@ -521,7 +524,7 @@ def reverse_order(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
         if one.n < two.n:
             yield accuse(
                 "SAG-4",
-                saga.id,
+                saga,
                 f"{early.action} of {saga.id} was undone before its later {late.action}.",
                 was_done(one),
                 was_done(two),
@@ -554,7 +557,7 @@ def ahead_of_time(saga: Saga) -> Iterator[Finding]:
         if asked and not (done and done[0].n < asked[0].n):
             yield accuse(
                 "SAG-5",
-                saga.id,
+                saga,
                 f"{step.action} of {saga.id} was commanded before its {before.action} was done.",
                 sent_command(asked[0]),
                 was_done(done[0]) if done else last_word(saga, before.action),
@@ -571,7 +574,7 @@ def after_turning_back(saga: Saga) -> Iterator[Finding]:
             if saga.undos and asked and asked[0].n > saga.undos[0].n:
                 yield accuse(
                     "SAG-5",
-                    saga.id,
+                    saga,
                     f"{step.action} of {saga.id} was begun after the order had turned back.",
                     sent_command(saga.undos[0]),
                     was_done(deed),
@@ -619,7 +622,7 @@ def two_commands(check: str, saga: Saga, one: Output, two: Output) -> Finding:
     action = told(one, "action")
     return accuse(
         check,
-        saga.id,
+        saga,
         f"{action} of {saga.id} was commanded under two ids.",
         sent_command(one),
         sent_command(two),
@@ -639,7 +642,7 @@ def ambiguous(sagas: Sagas) -> Iterator[Finding]:
             if told(command, "id") and meaning(sagas, other) != meaning(sagas, command):
                 yield accuse(
                     "SAG-7",
-                    saga.id,
+                    saga,
                     f"The id of a command of {saga.id} stands for two different commands.",
                     sent_command(other),
                     sent_command(command),
@@ -660,10 +663,9 @@ def unreadable(sagas: Sagas) -> Iterator[Finding]:
     """SAG-7 about the first command that no service can read."""
     for command in sagas.run.history.of(Output):
         if missing := lacks(sagas, command):
-            order = told(command, "order") or ""
             yield accuse(
                 "SAG-7",
-                order,
+                sagas.by_id.get(told(command, "order") or ""),
                 f"A command in {command.topic} cannot be read: {missing}.",
                 FactRef(
                     command.n, f"{command.topic}-{command.partition}@{command.offset} was written."
@@ -714,7 +716,7 @@ def turned_back(saga: Saga, step: SagaStep, asked: Output, turn: Output | Effect
     """SAG-8 about one order."""
     return accuse(
         "SAG-8",
-        saga.id,
+        saga,
         f"{saga.id} was turned back although its {step.action} was under way and not refused.",
         sent_command(asked),
         turned(turn),
@@ -745,7 +747,7 @@ def about_nothing(command: Output) -> Finding:
     order = told(command, "order") or ""
     return accuse(
         "SAG-11",
-        order,
+        None,
         f"A command is about {order}, which nobody ordered.",
         sent_command(command),
         FactRef(1, f"No order {order} was sent before."),
@@ -776,7 +778,7 @@ def foreign(saga: Saga, command: Output, said: str, truth: FactRef) -> Finding:
     """SAG-11 about a command with another order's values."""
     return accuse(
         "SAG-11",
-        saga.id,
+        saga,
         f"{told(command, 'action')} of {saga.id} mixes up orders: {said}.",
         sent_command(command),
         truth,
