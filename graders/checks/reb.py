@@ -18,10 +18,10 @@ was under way is not accused: as long as it is open, the new owner cannot have p
 ORD-1. Counts at once.
 
 **REB-3 duplicates after a clean handover.** The new owner was handed a record that the old owner
-had finished: it and everything before it in the partition had all their effects 3 s before the old
+had finished: it and everything before it in the partition had all their effects 2 s before the old
 owner was told, and no commit had passed it when the new owner was told. A record behind one that is
 unfinished may not be committed and is not counted. May wrongly accuse a program that commits on a
-short timer on a busy machine: hence the 3 s, and a run in which the grader itself was not scheduled
+short timer on a busy machine: hence the 2 s, and a run in which the grader itself was not scheduled
 says nothing.
 
 REB-4 (kept partitions are neither read again nor skipped) and REB-7 (all partitions are owned) are
@@ -41,18 +41,18 @@ At #93 first applied a change of item-7, which it had given up at #80 and second
 #90.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from graders.checks.com import finish_times
 from graders.checks.eff import wrote
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run
 from graders.facts import Assigned, Effect, Fetched, Left, Process, Record, Stall
 from graders.verdicts import Verdict
 
-FINISHED_S = 3.0
+FINISHED_S = 2.0
 ENDS = ("exited", "killed", "frozen")
 
 
@@ -162,33 +162,36 @@ def repeated_after_handover(run: Run) -> Iterator[Finding]:
     """REB-3."""
     if run.history.of(Stall):
         return
-    done = finish_times(run)
     by_lane: dict[Lane, list[Handover]] = defaultdict(list)
     for handover in handovers(run):
         by_lane[handover.lane].append(handover)
     for found in by_lane.values():
         for handover in found:
-            finished = finished_before(run, done, handover)
+            finished = finished_before(run, handover)
             if again := handed_again(run, handover, finished):
                 yield again
                 break
 
 
-def finished_before(
-    run: Run, done: dict[str, float | None], handover: Handover
-) -> dict[int, Record]:
+def finished_before(run: Run, handover: Handover) -> dict[int, Record]:
     """The records of the partition's finished beginning that no commit had passed, by offset."""
-    records = run.records.get(handover.lane, [])
     told = [c for c in run.commits.get(handover.lane, ()) if c.n < handover.taken.n]
     passed = max((c.offset for c in told), default=0)
     found: dict[int, Record] = {}
-    for record in records:
-        time = done.get(record.id or "", 0.0)
-        if time is None or time > handover.told.t - FINISHED_S:
+    for record in run.records.get(handover.lane, []):
+        if finished_at(run, record) > handover.told.t - FINISHED_S:
             break
         if record.offset >= passed and record.id:
             found[record.offset] = record
     return found
+
+
+def finished_at(run: Run, record: Record) -> float:
+    """When the last effect was there that a record's event must have: 0 when it needs none,
+    infinity when one is missing."""
+    sent = run.first_sent.get(record.id or "")
+    firsts = [run.effects.get((place, sent.id)) for place in sent.expect] if sent else []
+    return max((found[0].committed_t if found else math.inf for found in firsts), default=0.0)
 
 
 def handed_again(run: Run, handover: Handover, finished: dict[int, Record]) -> Finding | None:
