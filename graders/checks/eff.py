@@ -260,8 +260,8 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
     seen = by_key if one_effect_per_key(run) else {}
     found = []
     for id in dict.fromkeys(id for _, id in run.missing):
-        if not any(run.fetch_of(place) for place in run.places[id]):
-            continue  # what was never read was not taken for anything
+        if run.effect_rows(id) or not any(run.fetch_of(place) for place in run.places[id]):
+            continue  # what had an effect elsewhere, or was never read, was not taken for anything
         sent = run.first_sent[id]
         if twin := by_look.get(look(sent)) or seen.get(sent.key):
             found.append((id, twin))
