@@ -1,6 +1,7 @@
 """A program's HTTP connection: requests come out of it, responses go in."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -89,9 +90,10 @@ class HttpStream(asyncio.StreamReaderProtocol):
 
     async def refuse(self, status: int) -> None:
         """Answer a bad request, and close once the program has seen that."""
-        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            await self.respond(HttpResponse(status, headers={"Connection": "close"}))
-            self._writer.write_eof()
+        with contextlib.suppress(OSError):  # it need not wait for the answer
+            if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                await self.respond(HttpResponse(status, headers={"Connection": "close"}))
+                self._writer.write_eof()
         await self.discard()
 
     async def discard(self) -> None:
@@ -104,9 +106,10 @@ class HttpStream(asyncio.StreamReaderProtocol):
 
     def reset(self) -> None:
         """Break the connection off, as a machine does on which nobody listens."""
-        self.transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
-        )
+        if self.transport.is_closing():
+            return
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
 
     async def _body(self, head: h11.Request) -> bytes:

@@ -224,6 +224,18 @@ async def test_a_cut_before_and_after_the_effect(shop: Shop, client: httpx.Async
     assert len(await shop.until(lambda: shop.of("connection", detail="cut by the grader"))) == 2
 
 
+async def test_a_cut_of_a_client_that_hung_up(shop: Shop, client: httpx.AsyncClient) -> None:
+    held = shop.gateway.call_fault("payment").hold()
+    cut = shop.gateway.call_fault("payment").cut()
+    first = charge(client, "o-1")
+    await held.wait_applied()
+    await hang_up(first)
+    assert (await charge(client, "o-2")).status_code == 201  # by now the first is seen to be gone
+    held.release()
+    await shop.fact("connection", what="closed", detail="cut by the grader")
+    assert cut.applied == 1 and shop.of("call", outcome="lost", id="o-1")
+
+
 async def test_dropping_what_is_held(shop: Shop, client: httpx.AsyncClient) -> None:
     held = shop.gateway.call_fault("payment").hold()
     first = charge(client, "o-1")

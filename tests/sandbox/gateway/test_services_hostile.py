@@ -96,6 +96,15 @@ async def test_a_program_that_dies_while_it_asks_has_asked_nothing(shop: Shop, c
     assert not shop.of("refused") and not shop.asked
 
 
+async def test_bad_requests_of_programs_that_do_not_wait_for_an_answer(shop: Shop) -> None:
+    port = await shop.door()
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"no http\r\n\r\n" * 100)
+        writer.transport.abort()
+    assert (await say(port, CHARGE, end=True)).startswith(b"HTTP/1.1 201")
+
+
 async def test_pipelined_requests_are_answered_in_their_order(shop: Shop) -> None:
     held = shop.gateway.call_fault("payment", nth=2).hold()
     storm = b"".join(CHARGE.replace(b"o-1", b"o-%d" % (n % 10)) for n in range(200))
