@@ -261,15 +261,15 @@ class Boundary:
 
 
 async def crash_at_boundaries(lab: Lab) -> None:
-    """SIGKILL between two steps, for five orders one after another: twice when a command is about
-    to be written, twice when it is written and not yet acknowledged, once at the outcome. Exposes
-    state that is kept in memory, saved after the command, or saved before a command that is then
-    forgotten."""
+    """SIGKILL between two steps, for six orders one after another: twice when a command is about to
+    be written, twice when it is written and not yet acknowledged, and at the outcome both ways.
+    Exposes state that is kept in memory, saved after the command, or saved before a command or an
+    outcome that is then forgotten."""
     services = Services(lab)
     steps = list(FORWARD)[:-1]
     places = [Boundary(action, before=True) for action in lab.rng.sample(steps, 2)]
     places += [Boundary(action, before=False) for action in lab.rng.sample(steps, 2)]
-    places.append(Boundary("outcome", before=lab.rng.random() < 0.5))
+    places += [Boundary("outcome", before) for before in (True, False)]
     lab.rng.shuffle(places)
     await lab.start("app")
     for place in places:
