@@ -1,9 +1,12 @@
 """What happens to the program, and which mistake each story exposes."""
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from graders.checks.reb import FINISHED_S
 from graders.conditions import (
     Condition,
     applied,
@@ -17,6 +20,7 @@ from graders.conditions import (
 )
 from graders.facts import Sent
 from graders.lab import Lab
+from graders.sink import SinkFault
 from graders.spec import Event
 
 PARTITIONS = (0, 1, 2, 3)
@@ -250,51 +254,69 @@ async def connections_break(lab: Lab) -> None:
 
 async def another_joins(lab: Lab) -> None:
     """A second instance joins while a change in each partition waits in the database, with more of
-    its item behind it. Exposes programs that go on with a partition that has been taken from them,
-    or that commit or forget what is in flight."""
-    holds, items = [], {}
-    for partition in PARTITIONS:
-        slow, *others = some_items(lab.rng, 4)
-        items[partition] = slow, *others
-        row = changes(lab.rng, slow, range(1, 25))
-        holds.append(await lab.sink.hold(APPLIED, row={"change_id": row[1].id}))
-        events = [*row[:2], *mixed(lab.rng, [row[2:], mixed_items(lab.rng, others, range(1, 4))])]
-        await lab.send("changes", events, partition)
+    its item behind it. If partitions move at once, both are brought to the same change of an item,
+    and let go. Exposes programs that go on with a partition that has been taken from them, or that
+    commit or forget what is in flight."""
+    rows = {p: changes(lab.rng, new_item(lab.rng), range(1, 31)) for p in PARTITIONS}
+    holds = [await hold_write(lab, row[1]) for row in rows.values()]
+    for partition, row in rows.items():
+        others = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
+        await lab.send("changes", [*row[:2], *mixed(lab.rng, [row[2:], others])], partition)
     await lab.start("first")
-    await lab.until(any_held(holds), why="the first instance to apply a change")
+    await lab.until(waiting(holds, 1), why="the first instance to apply a change")
     await lab.start("second")
     # The first hears of the second by its next heartbeat. If it waits for what is under way before
     # it gives partitions up, nothing moves until that is done.
-    await lab.reached(group_stable(2), within=6.0)
-    await lab.reached(waits_for_any(holds), within=2.0)
-    for hold in holds:
-        await hold.release()
+    if await lab.reached(group_stable(2), within=6.0):
+        later = [await hold_write(lab, row[9]) for row in rows.values()]
+        await release(holds)
+        await lab.reached(contested(later, 2), within=4.0)
+        await release(later)
+    await release(holds)
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
-    for partition, (slow, *_) in items.items():
-        await lab.send("changes", changes(lab.rng, slow, range(25, 28)), partition)
+    for partition, row in rows.items():
+        await lab.send("changes", changes(lab.rng, row[0].key, range(31, 34)), partition)
     await lab.settle()
     await lab.aftershock()
 
 
-def any_held(holds: Sequence[Any]) -> Condition:
-    return Condition("a change to be held", lambda _: any(hold.held for hold in holds))
+async def hold_write(lab: Lab, event: Event) -> SinkFault:
+    """Hold the row of a change."""
+    return await lab.sink.hold(APPLIED, row={"change_id": event.id})
 
 
-def waits_for_any(holds: Sequence[Any]) -> Condition:
-    return Condition("a session to wait", lambda _: any(hold.waited_for for hold in holds))
+async def release(holds: Sequence[SinkFault]) -> None:
+    for hold in holds:
+        await hold.release()
+
+
+def waiting(holds: Sequence[SinkFault], number: int) -> Condition:
+    """So many changes are held."""
+    return Condition("a change to be held", lambda _: sum(h.held for h in holds) >= number)
+
+
+def contested(holds: Sequence[SinkFault], number: int) -> Condition:
+    """Another session waits for so many of the changes that are held."""
+    return Condition("a session to wait", lambda _: sum(h.waited_for for h in holds) >= number)
 
 
 async def prompt_handover(lab: Lab) -> None:
-    """A second instance joins when all is done. Exposes programs that commit by the clock alone, so
-    that what is finished is handed to the next owner again."""
+    """A second instance joins some seconds after all was done. Exposes programs that commit by the
+    clock alone, so that what is finished is handed to the next owner again."""
     await lab.start("first")
+    join = ("JoinGroup", "ConsumerGroupHeartbeat")
+    joining = lab.gateway.fault(join, instance="second").hold()
+    await lab.start("second")
+    await lab.until(held(joining), within=15, why="the second instance to join")
     sent: list[Sent] = []
     for partition in PARTITIONS:
         events = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
         sent += await lab.send("changes", events, partition)
     await lab.until(effects_of(sent, place=UPDATES), why="all changes to be published")
-    await lab.reached(all_committed(sent), within=1.8)
-    await lab.start("second")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FINISHED_S + 0.3):
+            await lab.until(all_committed(sent), within=60)
+    joining.release()
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
     for partition in PARTITIONS:
         await lab.send("changes", changes(lab.rng, new_item(lab.rng), range(1, 4)), partition)

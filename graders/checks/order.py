@@ -3,11 +3,10 @@
 **Model.** The records of a key lie in one partition, and the order in which its events come there
 first is the key's order; copies sent later change nothing. Keys whose records lie in several
 partitions have no order and are left out, and across keys there is none; nor is there any in a
-dead-letter topic. A *place* is a table, or
-one partition of a topic that the program writes: in a table rows are ordered by commit, within one
-transaction as they were inserted; in a partition by offset. Only the first effect of an event in a
-place counts, because whoever delivers at least once repeats, and a reader who knows what he has had
-skips repeats.
+dead-letter topic. A *place* is a table, or one partition of a topic that the program writes: in a
+table rows are ordered by commit, within one transaction as they were inserted; in a partition by
+offset. Only the first effect of an event in a place counts, because whoever delivers at least once
+repeats, and a reader who knows what he has had skips repeats.
 
 **ORD-1 inversion.** Of two events of a key, the later one's first effect in a place comes before
 the earlier one's. Both are there, in an order that the database or the log itself has, so no clock
@@ -47,12 +46,13 @@ At #44 version 3 of item-7 was applied, and version 2 had been refused and was a
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from graders.checks.com import held_at
 from graders.checks.eff import wrote
 from graders.checks.finding import FactRef, Finding, lane_name
 from graders.checks.run import Lane, Run
 from graders.facts import Effect, Fault, Stall, Waited
 from graders.verdicts import Verdict
+
+ENDED = ("released", "dropped", "cancelled")
 
 WHY_INVERTED = (
     "Kafka keeps the order within a partition. It is lost where two records of a key are worked on "
@@ -289,10 +289,24 @@ def told_too_early(run: Run) -> Iterator[Finding]:
         if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
             continue
         rows = [e for e in run.effect_rows(effect.id) if e.partition is None and e.n < effect.n]
-        gate = next((f for f in held_at(run, effect.n) if effect.id in f.row.values()), None)
+        gate = hold_beyond(run, effect)
         if gate and not rows:
             seen.add(effect.id)
             yield unfinished(effect, gate)
+
+
+def hold_beyond(run: Run, effect: Effect) -> Fault | None:
+    """A hold on the row of a record's event that was not over when the record was there."""
+    held: dict[str, Fault] = {}
+    over: set[str] = set()
+    for fault in run.history.of(Fault):
+        own = effect.id in fault.row.values() and fault.action.startswith("hold")
+        if own and fault.what == "applied" and fault.fault not in over:
+            held.setdefault(fault.fault, fault)
+        elif own and fault.what in ENDED and fault.n < effect.n:
+            over.add(fault.fault)
+            held.pop(fault.fault, None)
+    return next(iter(held.values()), None)
 
 
 def unfinished(effect: Effect, gate: Fault) -> Finding:
@@ -301,11 +315,11 @@ def unfinished(effect: Effect, gate: Fault) -> Finding:
         "ORD-3",
         Verdict.FAIL,
         claim=f"{effect.id} was published before it was durable.",
-        first=FactRef(gate.n, f"The grader was holding this: {gate.target}."),
-        second=FactRef(effect.n, f"Meanwhile {wrote(effect)}"),
+        first=FactRef(effect.n, wrote(effect)),
+        second=FactRef(gate.n, f"The grader held this until later: {gate.target}."),
         both="A record tells others that something has happened; it had not, and might never.",
         why=WHY_UNFINISHED,
-        rows=(gate.n, effect.n),
+        rows=tuple(sorted((gate.n, effect.n))),
         ids=(effect.id,),
     )
 

@@ -177,6 +177,24 @@ def test_a_record_about_a_row_that_is_held_was_published_too_early():
     assert found(tale.end()) == {"ORD-3": FAIL}
 
 
+def test_a_record_that_was_there_before_its_row_was_held_was_published_too_early():
+    tale = told(1)
+    tale.publish("app", "a", 1)
+    tale.fault("applied", "a", 1)
+    tale.fault("released", "a", 1)
+    tale.apply("app", "a", 1)
+    assert found(tale.end()) == {"ORD-3": FAIL}
+
+
+def test_a_record_after_the_hold_is_fine_even_if_its_row_is_seen_later():
+    tale = told(1)
+    tale.fault("applied", "a", 1)
+    tale.fault("released", "a", 1)
+    tale.publish("app", "a", 1)
+    tale.apply("app", "a", 1)
+    assert found(tale.end()) == {}
+
+
 def test_a_record_about_a_row_that_was_there_before_is_fine():
     """Held was the second attempt, by an instance that did not know of the first."""
     tale = told(1)
