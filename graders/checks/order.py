@@ -19,7 +19,7 @@ known event are not looked at.
 
 **ORD-3 overtaking.** The grader was holding the effect of an event, or had refused it, and an
 effect of a later event of the key came first, whether the earlier one came at last or never. Also
-when a record tells of an event whose row in a table the grader was holding at that moment: what is
+when a record tells of an event whose row in a table the grader had not let go by then: what is
 published must be durable. Both speak only of effects that a fault of ours names, so it is beyond
 doubt that the program had met the earlier one. An event that was never met and never came is
 EFF-1's.
