@@ -25,6 +25,8 @@ def decode(model: Model, text: str) -> Answers:
     """The answers of a permalink; GuideError when it is damaged or made for another model."""
     id, _, rest = text.partition(".")
     hash, _, packed = rest.partition(".")
+    if not packed:
+        raise GuideError.at("permalink", "is cut off, or no link to a result at all")
     if (id, hash) != (model.id, model.hash[:8]):
         made_for, here = f"{id}.{hash}", f"{model.id}.{model.hash[:8]}"
         raise GuideError.at("permalink", f"was made for model {made_for}, but this is {here}")

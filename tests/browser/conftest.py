@@ -3,9 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.served import CHROMIUM, FLAGS, Platform, Watched, log_in, served, state_folder
+
+PATIENCE_MS = 15_000
+"""For what is waited for on a page: a busy machine makes us slow, not wrong."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +46,7 @@ def open_page(browser: Browser, platform: Platform) -> Iterator[Callable[..., Wa
 
     def open_(**options) -> Watched:
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         watched.append(Watched(context.new_page()))
         return watched[-1]
 

@@ -46,6 +46,7 @@ def open_file(page: Page, address: str, document: dict) -> None:
     page.goto(f"{address}/guide")
     page.get_by_label("A file of answers").set_input_files(file_of(document))
     page.get_by_role("button", name="Show the result").click()
+    expect(page.locator("article.result, ul.problems")).to_be_visible()
 
 
 @pytest.fixture
@@ -114,6 +115,35 @@ def test_back_and_reload_show_what_was_there(page):
     page.reload()
     expect(page.get_by_text("Question 2 of 5")).to_be_visible()
     expect(option(page, "replay", "days")).to_be_checked()
+
+
+def test_a_refusal_keeps_the_page_and_what_is_on_it(platform, open_page):
+    watched = open_page()
+    page = watched.page
+    page.goto(f"{platform.address}/guide")
+    page.get_by_role("button", name="Quick pass").click()
+    refusal = {"message": "Wait 1 s.", "advice": "Your answers are kept.", "retry_after": 1}
+    page.route("**/guide/*", lambda route: route.fulfill(status=429, json=refusal))
+    option(page, "consumers", "six-or-more").check()
+    strip = page.get_by_role("complementary", name="Leaning so far")
+    expect(strip).to_have_attribute("data-stale", "")
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("Wait 1 s. Your answers are kept.")).to_be_visible()
+    expect(option(page, "consumers", "six-or-more")).to_be_checked()
+    page.unroute("**/guide/*")
+    expect(strip).to_contain_text("Publish-subscribe broker")
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("Question 2 of 5")).to_be_visible()
+    watched.forgive("status of 429")
+
+
+def test_a_button_pressed_twice_goes_on_once(page):
+    page.get_by_role("button", name="Quick pass").click()
+    expect(page.get_by_text("Question 1 of 5")).to_be_visible()
+    page.get_by_role("button", name="Next").dblclick()
+    expect(page.get_by_text("Question 2 of 5")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Question 1 of 5")).to_be_visible()
 
 
 def test_answers_are_kept_in_the_browser_until_they_are_forgotten(page, platform):
@@ -210,6 +240,20 @@ def test_a_wrong_file_gets_the_path_and_what_is_allowed(platform, open_page):
     watched.forgive("status of 400")
 
 
+def test_on_paper_nothing_is_cut_off(page, platform):
+    open_file(page, platform.address, SHOP)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 900})  # a page of A4 within its margins
+    wide = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('main *')].map("
+        "node => node.getBoundingClientRect().right))"
+    )
+    assert wide <= 688
+    expect(page.get_by_text(f"Model {MODEL.id} {MODEL.version}").first).to_be_visible()
+    expect(page.get_by_text(page.url)).to_be_visible()
+    expect(page.get_by_role("button", name="Print")).to_be_hidden()
+
+
 def test_on_paper_everything_is_unfolded(page, platform):
     open_file(page, platform.address, SHOP)
     folded = page.locator("details:not([open])")
@@ -250,6 +294,23 @@ def test_the_result_is_accessible(platform, open_page, scheme):
     fits(page)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_comparison_and_what_goes_wrong_are_accessible(platform, open_page, scheme):
+    watched = open_page(color_scheme=scheme)
+    page = watched.page
+    page.goto(f"{platform.address}/guide/compare")
+    later = {"title": "Later", "answers": {**QUICK, "history": "reconstruct"}}
+    page.get_by_label("A file of answers").first.set_input_files(file_of(SHOP))
+    page.get_by_label("A file of answers").last.set_input_files(file_of(later))
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", name="Order flow, and Later")).to_be_visible()
+    fits(page)
+    open_file(page, platform.address, {"answers": {"replay": "weekly"}})
+    fits(page)
+    check(page, f"{platform.address}/guide/rate/no-such-link")
+    watched.forgive("status of 400", "status of 404")
+
+
 def fits(page: Page) -> None:
     """Nothing serious, and no wider than a narrow window."""
     assert not violations(page), "\n".join(violations(page))
@@ -265,6 +326,7 @@ def test_a_team_from_the_links_to_the_reveal(platform, open_page, logged_in, sch
     page.get_by_label("What does the team decide about?").fill(f"Orders, {scheme}")
     page.get_by_label("Who answers?").fill("Ada\nBob")
     page.get_by_role("button", name="Make the links").click()
+    expect(page.get_by_label("Link for Ada")).to_be_visible()
     fits(page)
     team = page.url
     links = [page.get_by_label(f"Link for {name}").input_value() for name in ("Ada", "Bob")]
@@ -287,6 +349,9 @@ def test_a_team_from_the_links_to_the_reveal(platform, open_page, logged_in, sch
     expect(page.get_by_text("Settled: two.")).to_be_visible()
     page.get_by_role("button", name="The team's result").click()
     expect(page.get_by_text("Counted together")).to_be_visible()
+    check(page, f"{team}/delete")
+    page.get_by_role("button", name="Delete it for good").click()
+    expect(page.get_by_text("is deleted.")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import re
 
 import pytest
 
@@ -157,3 +158,14 @@ def test_a_result_of_a_model_with_other_options_is_compared(client):
     moved = [{"id": "state", "recommended": "tapes"}, {"id": "gone", "recommended": None}]
     answer = uploaded(client, before={**document, "decisions": moved}, after=json.loads(ANSWERS))
     assert answer.status_code == 200 and "tapes" in answer.text
+
+
+def test_a_form_of_an_ended_session_can_be_sent_again(client, app, monkeypatch):
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", True)
+    answer = client.post("/guide/questions", data={"answers": ANSWERS, "csrf_token": "old"})
+    assert answer.status_code == 400 and "This page is out of date" in answer.text
+    page = html.unescape(answer.text)
+    assert f'name="answers" value="{ANSWERS}"' in page
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+    again = client.post("/guide/questions", data={"answers": ANSWERS, "csrf_token": token})
+    assert again.status_code == 200

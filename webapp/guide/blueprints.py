@@ -1,11 +1,12 @@
 """The guide's blueprints, with what all their pages share."""
 
 from flask import Response, render_template, request
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import NotFound
 
 from decision_guide import CONFIDENCE, GuideError
 from webapp import db
-from webapp.errors import json_error, wants_json
+from webapp.errors import json_error, stale_form, wants_json
 from webapp.guide import limits
 from webapp.guide.answering.sheet import number_text
 from webapp.guide.answering.views import blueprint as answering
@@ -29,6 +30,7 @@ NAMES = {
     "why_not": words.WHY_NOT,
     "patterns": words.PATTERNS,
     "measures": words.MEASURES,
+    "effort": words.EFFORT,
     "number_text": number_text,
 }
 
@@ -48,11 +50,21 @@ def gone(_: NotFound):
     return render_template("guide/gone.html", message=message), 404
 
 
+def out_of_date(error: CSRFError):
+    """A form from a session that has ended. Nothing here changes anything, so it may be sent again
+    as it is."""
+    if wants_json():
+        return stale_form(error)
+    title, message = "This page is out of date", "Your session has changed since it was opened."
+    return render_template("guide/again.html", title=title, message=message), 400
+
+
 for blueprint in BLUEPRINTS:
     blueprint.register_error_handler(GuideError, page)
     blueprint.register_error_handler(NotFound, gone)
     blueprint.context_processor(lambda: NAMES)
 for blueprint in OPEN:
+    blueprint.register_error_handler(CSRFError, out_of_date)
     blueprint.after_request(let_the_browser_go_back)
 for blueprint in WITHOUT_ACCOUNT:
     blueprint.record_once(limits.init)

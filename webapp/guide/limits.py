@@ -77,4 +77,4 @@ def busy(wait: int):
     if wants_json():
         answer, code = json_error(429, name, message, "Your answers are kept.", retry_after=wait)
         return answer, code, headers
-    return render_template("guide/busy.html", title=title, message=message), 429, headers
+    return render_template("guide/again.html", title=title, message=message), 429, headers

@@ -28,6 +28,13 @@ WHY_NOT = {
     "other": "of another reason",
 }
 
+EFFORT = {
+    "must": "It is worth finding out before you decide.",
+    "should": "It is worth an hour of asking around.",
+    "nice": "Answer it if you happen to know.",
+}
+"""What a question's priority means to somebody who does not know the answer."""
+
 
 @dataclass(frozen=True)
 class Words:
