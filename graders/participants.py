@@ -35,6 +35,11 @@ class Command:
     action: str
     value: Mapping[str, Any]
 
+    @property
+    def step(self) -> tuple[str, str]:
+        """The unit of work and the action: what a script is for."""
+        return self.subject, self.action
+
 
 @dataclass(frozen=True)
 class Script:
@@ -78,8 +83,9 @@ class Participant:
     silent: bool = False
     _waiting: list[Command] = field(default_factory=list)
     _statuses: dict[str, str] = field(default_factory=dict)
-    _asked: Counter[str] = field(default_factory=Counter)
-    _answers: Counter[str] = field(default_factory=Counter)
+    _begun: set[str] = field(default_factory=set)
+    _asked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _answers: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def attend(self, topic: str) -> None:
         """Take up what the program writes to this topic from now on."""
@@ -111,16 +117,17 @@ class Participant:
 
     async def _deal_with(self, command: Command) -> None:
         script = self._script(command)
-        self._asked[command.id] += 1
+        self._asked[command.step] += 1
         if command.id in self._statuses:
             self._note(command, REPEATED, {})
             await self._reply(command, self._statuses[command.id])
-        elif self._asked[command.id] <= script.unavailable:
+        elif self._asked[command.step] <= script.unavailable:
             self._note(command, UNAVAILABLE, {})
             await self._reply(command, UNAVAILABLE)
         elif script.does_when is None:
             await self._do(command)
-        elif self._asked[command.id] == 1:
+        elif command.id not in self._begun:
+            self._begun.add(command.id)
             self.lab.promise(self._do_when(command, script.does_when))
 
     async def _do_when(self, command: Command, moment: Condition) -> None:
@@ -145,16 +152,16 @@ class Participant:
     async def _reply(self, command: Command, status: str) -> None:
         """Send an answer as often as the script says, if it is not one that gets lost."""
         script = self._script(command)
-        self._answers[command.id] += 1
-        if self._answers[command.id] <= script.lost:
+        self._answers[command.step] += 1
+        if self._answers[command.step] <= script.lost:
             self.lab.tell(f"The answer of {self.name} to {command.id} is lost.")
             return
-        id = f"{command.id}~{self._answers[command.id]}"
+        id = f"{command.id}~{self._answers[command.step]}"
         for _ in range(script.copies):
             await self.lab.answer(self.replies, id, command.subject, self.answer(command, status))
 
     def _script(self, command: Command) -> Script:
-        return self.scripts.get((command.subject, command.action), Script())
+        return self.scripts.get(command.step, Script())
 
     def _note(self, command: Command, outcome: str, moved: Mapping[str, Any]) -> None:
         self.lab.history.append(
