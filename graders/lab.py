@@ -342,7 +342,9 @@ class Lab:
         await settle(self, waited_already=True)
 
     async def end_instances(self) -> None:
-        """Kill what is left of the program."""
+        """Kill what is left of the program; nobody waits for it any more."""
+        for promise in tuple(self.promises):
+            promise.cancel()
         for instance in self.instances.values():
             await instance.kill()
 

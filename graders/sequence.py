@@ -67,11 +67,11 @@ def sequence(finding: Finding, history: History) -> str:
     """The picture of the saga that a finding is about; an empty text when it is about none."""
     if not finding.ids or history.began.saga is None:
         return ""
-    story = Story(history, finding.ids[0])
+    course = Course(history, finding.ids[0])
     badges = {f.n: i for i, f in ((2, finding.second), (1, finding.first)) if f}
-    events = [replace(e, badge=badges.get(e.n)) for e in story.events]
+    events = [replace(e, badge=badges.get(e.n)) for e in course.events]
     lives = [(p.n, p.instance, p.what) for p in history.of(facts.Process)]
-    return draw_sequence(story.subject, chosen(events), story.lanes, lives)
+    return draw_sequence(course.subject, chosen(events), course.lanes, lives)
 
 
 def chosen(events: Sequence[Event]) -> list[Event]:
@@ -80,7 +80,7 @@ def chosen(events: Sequence[Event]) -> list[Event]:
     return sorted(ranked[:MOST_ROWS], key=lambda e: e.n)
 
 
-class Story:
+class Course:
     """What a history tells about one unit of work."""
 
     def __init__(self, history: History, subject: str) -> None:
