@@ -19,10 +19,11 @@ ORD-1. Counts at once.
 
 **REB-3 duplicates after a clean handover.** The new owner was handed a record that the old owner
 had finished: it and everything before it in the partition had all their effects 2 s before the old
-owner was told, and no commit had passed it when the new owner was told. A record behind one that is
-unfinished may not be committed and is not counted. May wrongly accuse a program that commits on a
-short timer on a busy machine: hence the 2 s, and a run in which the grader itself was not scheduled
-says nothing.
+owner was told, and no commit had passed it when the new owner was told. Only what the old owner
+itself did since it had the partition shows that it had finished a record; a copy of an event that
+was sent before shows nothing. A record behind one of which that is not known may not be committed
+and is not counted. May wrongly accuse a program that commits on a short timer on a busy machine:
+hence the 2 s, and a run in which the grader itself was not scheduled says nothing.
 
 REB-4 (kept partitions are neither read again nor skipped) and REB-7 (all partitions are owned) are
 not checked here: clients that pause or retry read again by right, and what was skipped or lies in
@@ -60,11 +61,12 @@ ENDS = ("exited", "killed", "frozen")
 class Handover:
     """A partition that a living member gave up and another instance was given.
 
-    `told` is the old owner's assignment without it, `taken` the new owner's with it, `until` the
-    number of the fact at which the old owner got it back, ended or was evicted (or the history's
-    length)."""
+    The old owner had it since fact number `since`; `told` is its assignment without it, `taken`
+    the new owner's with it, `until` the number of the fact at which the old owner got it back,
+    ended or was evicted (or the history's length)."""
 
     lane: Lane
+    since: int
     told: Assigned
     taken: Assigned
     until: int
@@ -72,14 +74,15 @@ class Handover:
 
 def handovers(run: Run) -> Iterator[Handover]:
     """The clean handovers of a run."""
-    before: dict[str, Assigned] = {}
+    owned: dict[str, dict[Lane, int]] = defaultdict(dict)
     for told in run.history.of(Assigned):
-        old, before[told.member] = before.get(told.member), told
-        for lane in lanes_of(old) - lanes_of(told) if old else ():
+        before, now = owned[told.member], lanes_of(told)
+        owned[told.member] = {lane: before.get(lane, told.n) for lane in now}
+        for lane in sorted(before.keys() - now):
             until = end_of_absence(run, told, lane)
             taken = next(takers(run, told, lane, until), None)
             if taken and stayed(run, told, taken):
-                yield Handover(lane, told, taken, until)
+                yield Handover(lane, before[lane], told, taken, until)
 
 
 def lanes_of(assigned: Assigned) -> set[Lane]:
@@ -179,19 +182,29 @@ def finished_before(run: Run, handover: Handover) -> dict[int, Record]:
     passed = max((c.offset for c in told), default=0)
     found: dict[int, Record] = {}
     for record in run.records.get(handover.lane, []):
-        if finished_at(run, record) > handover.told.t - FINISHED_S:
+        if record.offset < passed:
+            continue
+        if finished_at(run, record, handover) > handover.told.t - FINISHED_S:
             break
-        if record.offset >= passed and record.id:
-            found[record.offset] = record
+        found[record.offset] = record
     return found
 
 
-def finished_at(run: Run, record: Record) -> float:
-    """When the last effect was there that a record's event must have: 0 when it needs none,
-    infinity when one is missing."""
+def finished_at(run: Run, record: Record, handover: Handover) -> float:
+    """When the old owner finished a record: the time of the last effect that its event must have;
+    infinity when one is missing or not the old owner's work, or when effects cannot tell, as those
+    of an event that was sent before or needs none."""
     sent = run.first_sent.get(record.id or "")
-    firsts = [run.effects.get((place, sent.id)) for place in sent.expect] if sent else []
-    return max((found[0].committed_t if found else math.inf for found in firsts), default=0.0)
+    first = min((place.offset for place in run.places[record.id]), default=-1) if record.id else -1
+    if sent is None or not sent.expect or first != record.offset:
+        return math.inf
+    effects = [run.effects.get((place, sent.id), [None])[0] for place in sent.expect]
+    return max(e.committed_t if e and is_own(e, handover) else math.inf for e in effects)
+
+
+def is_own(effect: Effect, handover: Handover) -> bool:
+    """Whether the old owner wrote an effect while it owned the partition."""
+    return handover.since < effect.n and effect.instance in (None, handover.told.instance)
 
 
 def handed_again(run: Run, handover: Handover, finished: dict[int, Record]) -> Finding | None:
@@ -209,15 +222,18 @@ def duplicate(run: Run, handover: Handover, record: Record, fetch: Fetched) -> F
     place = Place(*handover.lane, record.offset)
     told = handover.told
     assert record.id is not None
-    effects = run.effect_rows(record.id)
+    last = max(
+        (run.effects[at, record.id][0] for at in run.first_sent[record.id].expect),
+        key=lambda effect: effect.committed_t,
+    )
     return Finding(
         "REB-3",
         Verdict.FAIL,
         claim=f"{told.instance} gave {lane_name(place.lane)} up without a commit of what it had "
         "finished.",
         first=FactRef(
-            effects[-1].n,
-            f"{record.id} ({place}) was finished {told.t - effects[-1].committed_t:.1f} s before "
+            last.n,
+            f"{record.id} ({place}) was finished {told.t - last.committed_t:.1f} s before "
             f"{told.instance} gave the partition up at #{told.n}.",
         ),
         second=FactRef(
@@ -226,7 +242,7 @@ def duplicate(run: Run, handover: Handover, record: Record, fetch: Fetched) -> F
         both="Who gives a partition up in a rebalance is asked before, and has time to commit.",
         why="Without a commit on revocation each rebalance repeats everything since the last one, "
         "on every partition that moves.",
-        rows=(effects[-1].n, told.n, handover.taken.n, fetch.n),
+        rows=(last.n, told.n, handover.taken.n, fetch.n),
         places=(place,),
         ids=(record.id,),
     )

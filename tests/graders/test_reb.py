@@ -142,6 +142,36 @@ def test_what_lies_behind_an_unfinished_change_may_come_again():
     assert found(tale.end()) == {}
 
 
+def test_a_copy_that_was_not_dealt_with_yet_may_come_to_the_next_owner():
+    tale = handed_over()
+    tale.handle("second", "a", 2, 3)
+    tale.commit("second", 2, 3)
+    tale.change("a", 1, partition=2)
+    tale.assigned("second", 3, generation=3)
+    tale.assigned("first", 0, 1, 2, generation=3)
+    tale.fetch("first", 2, 3, 3)
+    tale.publish("first", "a", 1)
+    assert found(tale.end()) == {}
+
+
+def test_what_an_owner_before_the_old_one_did_need_not_be_known():
+    """It was killed after its effect and before its commit."""
+    tale = OrderedTale()
+    tale.assigned("first", 0, 1, 2, 3)
+    tale.change("a", 1, partition=2)
+    tale.fetch("first", 2, 0, 0)
+    tale.handle("first", "a", 1)
+    tale.process("first", "killed")
+    tale.pass_time(5)
+    tale.process("third", "started")
+    tale.assigned("third", 0, 1, 2, 3, generation=2)
+    tale.assigned("third", 0, 1, generation=3)
+    tale.assigned("second", 2, 3, generation=3)
+    tale.fetch("second", 2, 0, 0)
+    tale.publish("second", "a", 1)
+    assert found(tale.end()) == {}
+
+
 def many(times: int) -> History:
     tale = OrderedTale()
     for version in range(1, 201):
