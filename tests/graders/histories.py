@@ -25,7 +25,11 @@ class Tale(Recorder):
     """A history that is told fact by fact; each is one hundredth of a second after the last."""
 
     def __init__(
-        self, partitions: int = 3, needs: tuple[str, ...] = (), groups: dict[str, Any] | None = None
+        self,
+        partitions: int = 3,
+        needs: tuple[str, ...] = (),
+        groups: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__()
         self.ends: dict[int, int] = {}
@@ -42,6 +46,7 @@ class Tale(Recorder):
             topics={TOPIC: partitions},
             needs=list(needs),
             groups=groups or {},
+            **more,
         )
 
     def now(self) -> float:
