@@ -178,6 +178,11 @@ def _(fact: facts.Phase) -> tuple[str, str]:
 
 @describe.register
 def _(fact: facts.Sent) -> tuple[str, str]:
+    if fact.role == "answer" and "status" in fact.value:
+        return str(fact.value.get("service")), (
+            f"replies {fact.value['status']} to {fact.value.get('action')} of {fact.key} "
+            f"(command {fact.value.get('command')})"
+        )
     again = {
         "duplicate": ", again",
         "sentinel": ", as a last event",
@@ -317,8 +322,16 @@ def _(fact: facts.Effect) -> tuple[str, str]:
 @describe.register
 def _(fact: facts.Output) -> tuple[str, str]:
     return fact.instance or "log", (
-        f"wrote {fact.topic}-{fact.partition}@{fact.offset}: {shorten(json.dumps(fact.value))}"
+        f"{fact.topic}-{fact.partition}@{fact.offset}: {said(fact.value)}"
     )
+
+
+def said(value: Any) -> str:
+    """A record's value: a command as a sentence, anything else as JSON."""
+    if isinstance(value, dict) and {"action", "order", "id"} <= value.keys():
+        undone = f", undoes {value['undoes']}" if "undoes" in value else ""
+        return shorten(f"{value['action']} of {value['order']} (command {value['id']}{undone})")
+    return shorten(json.dumps(value))
 
 
 @describe.register

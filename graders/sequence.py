@@ -18,7 +18,7 @@ from graders.checks import Finding
 from graders.history import History
 from graders.picture import state_at
 
-GUTTER, LANE, ROW, HEAD, FOOT = 64, 148, 34, 40, 10
+GUTTER, LANE, ROW, HEAD, FOOT = 64, 134, 34, 40, 10
 ARROW = 8
 LABEL_CHARS = 26
 

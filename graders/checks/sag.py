@@ -714,11 +714,13 @@ def pivot(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
 
 def turned_back(saga: Saga, step: SagaStep, asked: Output, turn: Output | Effect) -> Finding:
     """SAG-8 about one order."""
+    done = [deed for deed in saga.done(step.action) if deed.n < turn.n]
+    how = "done" if done else "under way and not refused"
     return accuse(
         "SAG-8",
         saga,
-        f"{saga.id} was turned back although its {step.action} was under way and not refused.",
-        sent_command(asked),
+        f"{saga.id} was turned back although its {step.action} was {how}.",
+        was_done(done[0]) if done else sent_command(asked),
         turned(turn),
         f"Once {step.action} was commanded, only its refusal allows to turn back.",
         "The pivot cannot be undone, so an unknown outcome must be taken for done: ask until it "
