@@ -19,7 +19,7 @@ from graders.facts import Sent, as_text
 from graders.lab import Lab
 from graders.spec import Answer, Event, Headers, OutputRecord, Raw
 from graders.trouble import NotExercised
-from sandbox.gateway import HttpRequest, HttpResponse
+from sandbox.gateway import Fault, HttpRequest, HttpResponse
 from sandbox.gateway.outside import idempotency_key
 
 PARTITIONS = (0, 1, 2)
@@ -364,16 +364,20 @@ async def dlq_away_for_a_while(lab: Lab) -> None:
 
 
 async def crash_after_dead_letter(lab: Lab) -> None:
-    """SIGKILL when a dead letter is written and its offset is not committed. Exposes programs that
-    name another origin the second time, and those that commit before they write."""
+    """SIGKILL when a dead letter is written and its offset is not committed, or, where both are one
+    transaction, before that ends. Exposes programs that name another origin the second time, and
+    those that commit before they write."""
     p = lab.rng.choice(PARTITIONS)
     events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 3, p)]
-    commits = lab.commits(times=None).hold()
+    commits = lab.gateway.fault("OffsetCommit", times=None).hold()
+    in_transaction = lab.gateway.fault("TxnOffsetCommit", times=None).hold()
     sent = await lab.send("orders", events, p)
     app = await lab.start("app")
-    await lab.until(effect_of(sent[3]), within=15, why="a dead letter before its commit")
+    written = effect_of(sent[3]) | held(in_transaction)
+    await lab.until(written, within=15, why="a dead letter before its commit")
     await app.kill()
-    commits.drop() if commits.applied else commits.cancel()
+    lose(commits)
+    lose(in_transaction)
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
@@ -387,10 +391,15 @@ async def crash_after_shipment(lab: Lab) -> None:
     app = await lab.start("app")
     await lab.until(effects_of(sent, at_least=1), why="an order to be shipped before its commit")
     await app.kill()
-    commits.drop() if commits.applied else commits.cancel()
+    lose(commits)
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
+
+
+def lose(fault: Fault) -> None:
+    """Lose what a fault holds; it is over, also when nothing came."""
+    fault.drop() if fault.applied else fault.cancel()
 
 
 async def crash_between_attempts(lab: Lab) -> None:
