@@ -67,7 +67,7 @@ def sequence(finding: Finding, history: History) -> str:
     """The picture of the saga that a finding is about; an empty text when it is about none."""
     if not finding.ids or history.began.saga is None:
         return ""
-    course = Course(history, finding.ids[0])
+    course = Course(history, finding.ids[0], finding.second.n if finding.second else 0)
     badges = {f.n: i for i, f in ((2, finding.second), (1, finding.first)) if f}
     events = [replace(e, badge=badges.get(e.n)) for e in course.events]
     lives = [(p.n, p.instance, p.what) for p in history.of(facts.Process)]
@@ -81,11 +81,12 @@ def chosen(events: Sequence[Event]) -> list[Event]:
 
 
 class Course:
-    """What a history tells about one unit of work."""
+    """What a history tells about one unit of work, at least until a fact."""
 
-    def __init__(self, history: History, subject: str) -> None:
+    def __init__(self, history: History, subject: str, until: int) -> None:
         self.history = history
         self.subject = subject
+        self.until = until
 
     @cached_property
     def lanes(self) -> list[str]:
@@ -102,7 +103,7 @@ class Course:
         own = [event for fact in self.history for event in self._own(fact)]
         if not own:
             return []
-        first, last = own[0].n, own[-1].n
+        first, last = own[0].n, max(own[-1].n, self.until)
         ours = [e for fact in self.history if first < fact.n < last for e in interference(fact)]
         return sorted([*own, *ours], key=lambda event: event.n)
 
@@ -124,6 +125,8 @@ class Course:
             case facts.Effect(id=self.subject):
                 word = str(next(iter(fact.content.values()), ""))
                 yield Event(fact.n, fact.t, self._writer(fact.instance), word, to=OUTCOMES)
+            case facts.Settled(n=self.until):
+                yield Event(fact.n, fact.t, OUTCOMES, "no outcome", tone="refused")
 
     def _command(self, command: facts.Output) -> Event:
         action, id = about(command.value, "action"), about(command.value, "id")

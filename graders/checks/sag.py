@@ -856,7 +856,7 @@ def not_finished(
         second=FactRef(rest.n, f"After {rest.waited_s:.1f} s of waiting it had no outcome."),
         both="Every order ends, completed or cancelled, whatever happens on the way.",
         why=WHY_STRANDED if ends else WHY_WAITING,
-        rows=tuple(sorted({first.n, last.n, rest.n})),
+        rows=tuple(sorted({saga.sent[0].n, first.n, last.n, rest.n})),
         ids=(saga.id,),
         reason="noisy" if noisy else "",
     )
