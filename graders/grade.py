@@ -163,20 +163,26 @@ class Grading:
         return result
 
     async def _play_in_turn(self, scenario: Scenario, places: asyncio.Semaphore) -> None:
-        async with places:
-            attempts = self.attempts[scenario.name] = []
-            self._tell(scenario, "running")
-            while not self._is_hopeless() and (
-                not attempts or wants_another(attempts, known=self._known_stuck())
-            ):
-                attempts.append(await self._attempt(scenario, attempts))
-            if attempts:
-                hopeless = self._is_hopeless()
-                outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
-                self._tell(scenario, "done", outcome.verdict)
-            else:
-                self.skips[scenario.name] = HOPELESS
-                self._tell(scenario, "done", "INCONCLUSIVE")
+        """Play a scenario as often as it needs. A repeat queues up behind the other scenarios: they
+        may tell by then that the program is hopeless, and the repeat takes twice the patience."""
+        attempts = self.attempts[scenario.name] = []
+        while self._is_open(attempts):
+            async with places:
+                if self._is_open(attempts):  # still, after the wait
+                    attempts.append(await self._attempt(scenario, attempts))
+        if attempts:
+            hopeless = self._is_hopeless()
+            outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
+            self._tell(scenario, "done", outcome.verdict)
+        else:
+            self.skips[scenario.name] = HOPELESS
+            self._tell(scenario, "done", "INCONCLUSIVE")
+
+    def _is_open(self, attempts: Sequence[Attempt]) -> bool:
+        """Whether a scenario with these attempts is to be played once more."""
+        return not self._is_hopeless() and (
+            not attempts or wants_another(attempts, known=self._known_stuck())
+        )
 
     def _is_hopeless(self) -> bool:
         """Whether the attempts so far say enough."""
@@ -192,6 +198,8 @@ class Grading:
 
     async def _attempt(self, scenario: Scenario, before: Sequence[Attempt]) -> Attempt:
         """Play a scenario once more, save its history, and judge it."""
+        if not before:
+            self._tell(scenario, "running")
         history = Recorder()
         patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
         try:
