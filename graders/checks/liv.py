@@ -63,6 +63,7 @@ def no_progress(run: Run, settled: Settled) -> Finding:
         "LIV-1",
         Verdict.FAIL,
         claim=claim(run, waiting),
+        brief=claim(run, waiting) if run.effects else f"{claim(run, waiting)} {cause.text}",
         first=FactRef(settled.n, f"After {settled.waited_s:.1f} s: {listed(settled)}."),
         second=cause,
         both="Nothing of the grader was in the program's way any more, yet nothing moved.",
