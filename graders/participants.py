@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DONE, REFUSED, UNAVAILABLE, IGNORED, REPEATED = (
     "done", "refused", "unavailable", "ignored", "repeated",
 )  # fmt: skip
-LATE, LOST = "late", "lost"
 # How long a participant waits for the moment its script speaks of, before it goes on without.
 MOST_LATE_S = 20.0
 

@@ -108,18 +108,16 @@ async def late_success(lab: Lab) -> None:
     again, undid something, or told of an outcome. Exposes programs that take a timeout for a
     failure, that act on the late reply, or that wait less than they must."""
     services = Services(lab)
-    reserved, charged, shipped, replied, after_all = sent = orders(lab.rng, 5)
-    facts = await lab.send("orders", sent)
-    for event, action, undo in (
+    sent = await lab.send("orders", orders(lab.rng, 5))
+    reserved, charged, shipped, replied, over = sent
+    for order, action, undo in (
         (reserved, "reserve", "release"),
         (charged, "charge", "refund"),
         (shipped, "ship", "refund"),
     ):
-        moment = has_given_up(facts[sent.index(event)], action, undo)
-        services.script(event.id, action, does_when=moment)
-    moment = has_given_up(facts[3], "charge", "refund")
-    services.script(replied.id, "charge", answers_when=moment)
-    services.script(after_all.id, "charge", answers_when=effect_of(facts[4]))
+        services.script(order.id, action, does_when=has_given_up(order, action, undo))
+    services.script(replied.id, "charge", answers_when=has_given_up(replied, "charge", "refund"))
+    services.script(over.id, "charge", answers_when=effect_of(over))
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
@@ -317,27 +315,24 @@ async def hold_write(
     """Send an order and hold its write at a boundary, or the answer to it. The reply to the action
     before waits until the fault is armed, so that the next write to that topic is the one."""
     previous = action_before(place.action, way)
-    gate = Gate(lab, "the fault to be armed")
-    if previous:
-        script = services_script(services, event, previous)
-        services.script(event.id, previous, refuses=script, answers_when=gate.opened)
+    if not previous:
+        write = arm(lab, place, way)
         (sent,) = await lab.send("orders", [event])
-        outcome = REFUSED if script else DONE
-        await lab.until(performed(event.id, previous, outcome), why=f"{previous} to be asked for")
-    builder = lab.gateway.fault("Produce", topic=lab.topic(way[place.action]))
-    write = builder.hold() if place.before else builder.hold_response()
-    if previous:
-        gate.open()
     else:
+        gate, refuses = Gate(lab, "the fault to be armed"), services.refuses(event.id, previous)
+        services.script(event.id, previous, refuses=refuses, answers_when=gate.opened)
         (sent,) = await lab.send("orders", [event])
+        await lab.until(performed(event.id, previous, REFUSED if refuses else DONE))
+        write = arm(lab, place, way)
+        gate.open()
     await lab.until(held(write), why=f"{place.action} of {sent.id} to be written")
     return sent, write
 
 
-def services_script(services: Services, event: Event, action: str) -> bool:
-    """Whether an action of an order is to be refused."""
-    script = services.shipping.scripts.get((event.id, action))
-    return script is not None and script.refuses
+def arm(lab: Lab, place: Boundary, way: Mapping[str, str]) -> Fault:
+    """A fault on the next write to the topic of an action, or on the answer to it."""
+    write = lab.gateway.fault("Produce", topic=lab.topic(way[place.action]))
+    return write.hold() if place.before else write.hold_response()
 
 
 def action_before(action: str, way: Mapping[str, str]) -> str:

@@ -92,6 +92,11 @@ class Services:
             if action in service.deeds:
                 service.scripts[order, action] = Script(**how)
 
+    def refuses(self, order: str, action: str) -> bool:
+        """Whether an action of an order is to be refused."""
+        services = (self.stock, self.payment, self.shipping)
+        return any(s.scripts.get((order, action), Script()).refuses for s in services)
+
     async def repeat_replies(self, order: str) -> None:
         """Send all replies about an order once more, as they were."""
         replies = [s for s in self.lab.history.of(Sent) if s.role == "answer" and s.key == order]

@@ -3,6 +3,7 @@
 import pytest
 
 from graders.evidence import card
+from graders.verdict import conclude, judge, wants_another
 from graders.verdicts import Verdict
 from tests.graders.histories import findings, verdicts
 from tests.graders.sagas import MOVES, SagaTale
@@ -135,7 +136,6 @@ def test_cancelled_at_once():
 def test_cancelled_when_the_reply_was_overdue(seconds, checks):
     tale = begun("reserve")
     tale.command("ord-1", "charge")
-    tale.wait(seconds)
     tale.command("ord-1", "refund")
     tale.deed("ord-1", "refund", "ignored")
     tale.reply("ord-1", "refund")
@@ -499,3 +499,31 @@ def test_names_in_a_picture_are_escaped():
     pictures = [card(f, history, "")["picture"] for f in findings(history, "SAG-5")]
     assert pictures
     assert all("<b>" not in p and "<script" not in p for p in pictures)
+
+
+# Verdicts
+
+
+def never_ended():
+    tale = begun("reserve")
+    return judge(tale.end(), ["SAG-1", "SAG-12"])
+
+
+def all_well():
+    tale = SagaTale()
+    tale.complete("ord-1")
+    return judge(tale.end(), ["SAG-1", "SAG-12"])
+
+
+@pytest.mark.parametrize(
+    ("attempts", "again", "verdict"),
+    [
+        ([never_ended], True, Verdict.INCONCLUSIVE),
+        ([never_ended, all_well], False, Verdict.WARN),
+        ([never_ended, never_ended], False, FAIL),
+    ],
+)
+def test_a_saga_that_never_ended_must_do_so_twice(attempts, again, verdict):
+    played = [make() for make in attempts]
+    assert wants_another(played) == again
+    assert conclude("a_tale", played, ["SAG-1", "SAG-12"]).verdicts["SAG-12"] == verdict
