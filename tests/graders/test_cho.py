@@ -1,0 +1,313 @@
+"""CHO checks on hand-made histories: mistakes are found, legal twists are not."""
+
+from dataclasses import replace
+
+import pytest
+
+from graders.checks import check
+from graders.choreography import Choreography
+from graders.facts import Sent
+from graders.history import History
+from graders.verdicts import Verdict
+from tests.graders.orders import CHECKED, Play, steady
+
+FAIL, INCONCLUSIVE = Verdict.FAIL, Verdict.INCONCLUSIVE
+
+
+def verdicts(history: History) -> dict[str, Verdict]:
+    """What the challenge's checks found, by id."""
+    return {finding.check: finding.verdict for finding in check(history, CHECKED)}
+
+
+def claims(history: History, id: str) -> list[str]:
+    return [finding.claim for finding in check(history, [id])]
+
+
+def test_a_correct_course_is_silent():
+    assert verdicts(steady().end()) == {}
+
+
+def test_a_record_that_comes_again_with_the_same_event_id_is_free():
+    play = steady()
+    play.write("StockReserved", "ord-1", "OrderPlaced-ord-1")
+    play.write("OrderFailed", "ord-2", "PaymentDeclined-ord-2")
+    assert verdicts(play.end()) == {}
+
+
+def test_events_of_other_types_are_nobodys_business():
+    play = steady()
+    for _ in range(100):
+        offset = play.ends["shipments"]
+        play.ends["shipments"] += 1
+        place = {"topic": "shipments", "partition": 0, "offset": offset}
+        value = {"type": "LabelPrinted", "order_id": "ord-1"}
+        play.append("output", **place, key="ord-1", value=value, instance="shipping")
+    assert verdicts(play.end()) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"causation_id": None}, "names None as its cause"),
+        ({"causation_id": "evt-nowhere"}, "'evt-nowhere' as its cause, no event of this order"),
+        ({"causation_id": "OrderFailed-ord-9"}, "no event of this order"),
+        ({"causation_id": "StockReserved-ord-1"}, "names itself as its cause, not OrderPlaced"),
+        ({"correlation_id": "ord-1"}, "has the correlation id 'ord-1', not 'req-ord-1'"),
+        ({"event_id": None}, "has no event id"),
+    ],
+)
+def test_a_broken_link_is_cho_1(changes: dict[str, str | None], words: str):
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1")
+    play.write("StockReserved", "ord-1", placed, **changes)
+    captured = play.send("PaymentCaptured", "ord-1", None)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", captured)
+    history = play.end()
+    assert verdicts(history) == {"CHO-1": FAIL}
+    (claim,) = claims(history, "CHO-1")
+    assert words in claim
+
+
+def test_an_order_that_nobody_placed_breaks_the_chain():
+    play = steady()
+    play.write("OrderFailed", "ord-unknown", "evt-1")
+    (claim,) = claims(play.end(), "CHO-1")
+    assert "no subject that was ever begun (ord-unknown)" in claim
+
+
+def test_a_circle_is_cho_2_and_nothing_else_is_said_of_the_order():
+    play = steady()
+    cause = "StockReleased-ord-2"
+    for turn in range(3):
+        failed = play.write("OrderFailed", "ord-2", cause, event_id=f"failed-{turn}")
+        cause = play.write("StockReleased", "ord-2", failed, event_id=f"released-{turn}")
+    history = play.end()
+    assert verdicts(history) == {"CHO-2": FAIL}
+    (claim,) = claims(history, "CHO-2")
+    assert "ord-2 run in a circle" in claim
+
+
+def test_the_same_event_without_end_is_cho_2():
+    play = steady()
+    for _ in range(60):
+        play.write("OrderFailed", "ord-2", "PaymentDeclined-ord-2")
+    assert verdicts(play.end()) == {"CHO-2": FAIL}
+
+
+def test_a_second_event_id_for_one_step_is_cho_3_quiet_or_not():
+    play = steady()
+    again = play.write("StockReserved", "ord-1", "OrderPlaced-ord-1", event_id="other")
+    history = play.end(quiet=False)
+    assert verdicts(history)["CHO-3"] == FAIL
+    (finding,) = check(history, ["CHO-3"])
+    assert again == "other"
+    assert "StockReserved, with two event ids" in finding.claim
+
+
+def test_two_ends_of_one_order_are_cho_3():
+    play = steady()
+    cancelled = play.send("OrderCancelled", "ord-1")
+    failed = play.write("OrderFailed", "ord-1", cancelled)
+    play.release("ord-1", failed)
+    history = play.end()
+    assert verdicts(history) == {"CHO-3": FAIL}
+    assert "OrderShipped and OrderFailed" in claims(history, "CHO-3")[0]
+
+
+def test_the_id_of_the_cause_is_not_free_for_the_answer():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1")
+    play.write("StockReserved", "ord-1", placed, event_id=placed)
+    assert "stands for OrderPlaced and for StockReserved" in claims(play.end(), "CHO-3")[0]
+
+
+def test_an_announcement_while_its_row_is_held_is_cho_4_though_the_row_came():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.hold("applied", "reservations", "ord-1")
+    play.write("StockReserved", "ord-1", placed)
+    play.hold("released", "reservations", "ord-1")
+    play.row("reservations", "ord-1")
+    captured = play.send("PaymentCaptured", "ord-1", None)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", captured)
+    history = play.end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "before its row of reservations was committed" in claims(history, "CHO-4")[0]
+
+
+def test_another_instance_may_announce_a_committed_row_while_the_first_is_held():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.hold("applied", "reservations", "ord-1")
+    play.row("reservations", "ord-1")
+    reserved = play.write("StockReserved", "ord-1", placed)
+    play.hold("released", "reservations", "ord-1")
+    play.release(
+        "ord-1", play.write("OrderFailed", "ord-1", play.send("PaymentDeclined", "ord-1", reserved))
+    )
+    assert verdicts(play.end()) == {}
+
+
+def test_a_row_that_never_was_is_cho_4():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    reserved = play.write("StockReserved", "ord-1", placed)
+    failed = play.write("OrderFailed", "ord-1", play.send("PaymentDeclined", "ord-1", reserved))
+    play.release("ord-1", failed)
+    history = play.end()
+    assert verdicts(history) == {"CHO-4": FAIL, "EFF-1": FAIL}
+    assert "no such row of reservations was ever committed" in claims(history, "CHO-4")[0]
+
+
+def test_a_row_with_other_values_is_cho_4():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1", quantity=3)
+    play.write("StockReserved", "ord-1", placed)
+    assert "quantity 3, not 2" in claims(play.end(), "CHO-4")[0]
+
+
+def test_shipping_without_a_payment_is_cho_4():
+    play = Play()
+    reserved = play.reserve("ord-1")
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    history = play.end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "without PaymentCaptured" in claims(history, "CHO-4")[0]
+
+
+def test_shipping_before_the_payment_was_read_is_cho_4():
+    play = Play()
+    reserved = play.reserve("ord-1")
+    play.deaf.add("shipping")
+    play.send("PaymentCaptured", "ord-1", reserved)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    play.fetch("shipping", "payments", 0)
+    history = play.end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "before it knew of PaymentCaptured" in claims(history, "CHO-4")[0]
+
+
+def test_a_release_of_what_was_rejected_is_cho_4():
+    play = steady()
+    play.reject("ord-4")
+    play.release("ord-4", "OrderFailed-ord-4")
+    found = verdicts(without_expectation(play.end(), "ord-4"))
+    assert found == {"CHO-4": FAIL}
+
+
+def without_expectation(history: History, order: str) -> History:
+    """The order was not to be reserved."""
+    return History(
+        replace(f, expect={}) if isinstance(f, Sent) and f.id == order else f for f in history
+    )
+
+
+def test_a_failure_that_came_before_the_order_and_was_forgotten_is_cho_5():
+    play = Play()
+    play.deaf.add("stock")
+    declined = play.send("PaymentDeclined", "ord-1", "OrderPlaced-ord-1")
+    play.write("OrderFailed", "ord-1", declined)
+    play.fetch("stock", "shipments", 0)
+    play.commit("stock", "shipments", 0)
+    play.deaf.clear()
+    play.reserve("ord-1")
+    history = play.end()
+    assert verdicts(history) == {"CHO-5": FAIL}
+    assert "OrderFailed of ord-1 came before its OrderPlaced" in claims(history, "CHO-5")[0]
+
+
+def test_a_payment_that_came_first_and_was_forgotten_is_cho_5():
+    play = Play()
+    play.send("PaymentCaptured", "ord-1", "OrderPlaced-ord-1")
+    play.commit("shipping", "payments", 0)
+    play.reserve("ord-1")
+    history = play.end()
+    assert verdicts(history) == {"CHO-5": FAIL}
+    assert "OrderShipped was never announced" in claims(history, "CHO-5")[0]
+
+
+def test_what_comes_early_and_is_remembered_is_fine():
+    play = Play()
+    captured = play.send("PaymentCaptured", "ord-1", "OrderPlaced-ord-1")
+    play.commit("shipping", "payments", 0)
+    reserved = play.reserve("ord-1")
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    assert captured
+    assert verdicts(play.end()) == {}
+
+
+def test_a_leaked_reservation_is_cho_6():
+    play = steady()
+    play.reserve("ord-4")
+    play.fail("ord-4")
+    history = play.end()
+    assert verdicts(history) == {"CHO-6": FAIL}
+    assert "never reached its end after OrderFailed: StockReleased" in claims(history, "CHO-6")[0]
+
+
+def test_a_step_that_may_still_come_is_inconclusive():
+    play = steady()
+    play.reserve("ord-4")
+    play.fail("ord-4")
+    found = verdicts(play.end(quiet=False))
+    assert found == {"CHO-6": INCONCLUSIVE, "LIV-1": FAIL}
+
+
+def test_a_change_that_was_never_announced_is_cho_6():
+    play = steady()
+    play.reserve("ord-4")
+    play.row("releases", "ord-4")
+    play.fail("ord-4")
+    play.reserve("ord-5")
+    play.row("deliveries", "ord-5")
+    history = play.end()
+    assert verdicts(history) == {"CHO-6": FAIL}
+    (first, second) = claims(history, "CHO-6")
+    assert "StockReleased is missing" in first
+    assert "deliveries has a row for ord-5 that was never announced" in second
+
+
+def test_an_order_that_nobody_answers_is_owed_a_reservation_step():
+    play = steady()
+    play.send("OrderPlaced", "ord-4")
+    history = play.end()
+    assert verdicts(history) == {"CHO-6": FAIL, "EFF-1": FAIL}
+    assert [str(owed) for owed in Choreography(history).owed] == [
+        "StockReserved or StockRejected of ord-4"
+    ]
+
+
+def test_a_cancelled_order_that_was_shipped_before_owes_nothing():
+    play = steady()
+    play.send("OrderCancelled", "ord-1")
+    assert verdicts(play.end()) == {}
+
+
+def test_an_order_rejected_because_it_had_failed_owes_nothing():
+    play = Play()
+    declined = play.send("PaymentDeclined", "ord-1", "OrderPlaced-ord-1")
+    play.write("OrderFailed", "ord-1", declined)
+    placed = play.send("OrderPlaced", "ord-1")
+    play.write("StockRejected", "ord-1", placed)
+    assert verdicts(without_expectation(play.end(), "ord-1")) == {}
+
+
+def test_a_second_row_is_eff_2():
+    play = steady()
+    play.row("releases", "ord-2")
+    assert verdicts(play.end()) == {"EFF-2": FAIL}
+
+
+def test_a_history_without_a_contract_says_nothing():
+    began = replace(steady().end().began, choreography={})
+    history = History([began, *list(steady().end())[1:]])
+    assert not Choreography(history).all
+    assert not check(history, [id for id in CHECKED if id.startswith("CHO")])
