@@ -136,6 +136,7 @@ def test_cancelled_at_once():
 def test_cancelled_when_the_reply_was_overdue(seconds, checks):
     tale = begun("reserve")
     tale.command("ord-1", "charge")
+    tale.wait(seconds)
     tale.command("ord-1", "refund")
     tale.deed("ord-1", "refund", "ignored")
     tale.reply("ord-1", "refund")
