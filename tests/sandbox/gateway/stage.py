@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from confluent_kafka import (
@@ -21,7 +20,7 @@ from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Limits, Policy
 from sandbox.gateway.codec import Body, Codec
 from sandbox.gateway.gateway import KAFKA_PORT, kafka_codec
-from sandbox.runtimes import get_runtime
+from tests.sandbox.gateway.clients import PROGRAMS, client_of
 
 PATIENCE = 30.0  # seconds until a test gives up waiting; nothing is measured by it
 PARTITIONS = 3
@@ -147,9 +146,9 @@ class Stage:
 
     async def start(self, instance: str, program: str, **env: str) -> Box:
         """Run a program of `programs/` in a box whose doors the gateway serves."""
-        python = get_runtime("python")
+        how = client_of(program)
         environment = {
-            **python.env,
+            **how.env,
             "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{KAFKA_PORT}",
             "GROUP_ID": self.group,
             "TOPIC": self.topic,
@@ -158,11 +157,11 @@ class Stage:
         }
         box = await Box.start(
             instance,
-            command=[*python.command(Path("/app"))[:-1], f"/app/{program}.py"],
-            source=Path(__file__).with_name("programs"),
+            command=how.command,
+            source=PROGRAMS,
             env=environment,
             door_ports=[KAFKA_PORT, *self.leaders.values()],
-            mounts=python.mounts,
+            mounts=how.mounts,
             on_output=lambda stream, line: self._hear(instance, line),
         )
         self.boxes[instance] = box

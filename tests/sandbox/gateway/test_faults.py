@@ -49,6 +49,23 @@ async def test_a_held_request_holds_those_behind_it(stage: Stage) -> None:
     assert not hold.held
 
 
+async def test_a_held_request_may_be_answered_with_an_error_before_those_behind_it(
+    stage: Stage,
+) -> None:
+    client = await ready(stage)
+    hold = stage.gateway.fault("OffsetCommit").hold_error("NOT_COORDINATOR")
+    first = client.send("OffsetCommit", 8, commit(stage, 1))
+    second = client.send("OffsetCommit", 8, commit(stage, 2))
+    await hold.wait_applied()
+    assert hold.held
+    hold.release()
+    answers = [await client.receive() for _ in range(2)]
+    assert [number for number, _ in answers] == [first, second]
+    codes = [body["Topics"][0]["Partitions"][0]["ErrorCode"] for _, body in answers]
+    assert codes == [ErrorCode.NOT_COORDINATOR, ErrorCode.NONE]
+    assert await stage.committed() == 2
+
+
 async def test_a_held_response_is_done_and_holds_those_behind_it(stage: Stage) -> None:
     client = await ready(stage)
     hold = stage.gateway.fault("OffsetCommit").hold_response()

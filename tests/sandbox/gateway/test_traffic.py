@@ -1,8 +1,5 @@
 """The codec against what real clients and the real broker say to one another."""
 
-import asyncio
-import contextlib
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -12,48 +9,9 @@ import pytest_asyncio
 from sandbox.broker import Broker
 from sandbox.gateway.codec import Codec
 from tests.sandbox.gateway.stage import Stage
+from tests.sandbox.gateway.tap import NAMES, PROGRAMS, Tap, frames, live
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
-
-
-class Tap:
-    """Stands where the gateway sees the broker, and remembers all bytes of each connection."""
-
-    def __init__(self) -> None:
-        self.conversations: list[tuple[bytearray, bytearray]] = []
-
-    @contextlib.asynccontextmanager
-    async def between(self, broker: tuple[str, int]) -> AsyncIterator[tuple[str, int]]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            requests, responses = bytearray(), bytearray()
-            self.conversations.append((requests, responses))
-            upstream, to_broker = await asyncio.open_connection(*broker)
-            await asyncio.gather(
-                carry(reader, to_broker, requests), carry(upstream, writer, responses)
-            )
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        yield server.sockets[0].getsockname()
-        server.close()
-
-
-async def carry(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray
-) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            seen += data
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-def frames(stream: bytearray) -> list[memoryview]:
-    whole, left = [], memoryview(stream)
-    while len(left) >= 4 and len(left) >= 4 + (size := int.from_bytes(left[:4])):
-        whole.append(left[4 : 4 + size])
-        left = left[4 + size :]
-    return whole
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -66,27 +24,15 @@ async def tapped(broker: Broker) -> AsyncIterator[tuple[Stage, Tap]]:
         await stage.close()
 
 
-PROGRAMS = {
-    "librdkafka classic": ("confluent", "classic"),
-    "librdkafka consumer": ("confluent", "consumer"),
-    "aiokafka": ("aiokafka_transactions", "classic"),
-    "kafka-python": ("kafka_python", "classic"),
-}
-
-
-@pytest.mark.parametrize(("program", "protocol"), PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.parametrize("client", NAMES)
 async def test_real_traffic_survives_decode_and_encode(
-    tapped: tuple[Stage, Tap], codec: Codec, program: str, protocol: str
+    tapped: tuple[Stage, Tap], codec: Codec, client: str
 ) -> None:
     stage, tap = tapped
-    await stage.send(3)
-    box = await stage.start("app", program, PROTOCOL=protocol)
-    await stage.fact("commit", offset=3)
-    box.signal(signal.SIGTERM)
-    await stage.line("app", "closed")
+    await live(stage, *PROGRAMS[client])
     seen: Counter[str] = Counter()
-    for requests, responses in tap.conversations:
-        check(codec, frames(requests), frames(responses), seen)
+    for each in tap.conversations:
+        check(codec, frames(each.requests), frames(each.responses), seen)
     assert {"ApiVersions", "Metadata", "Fetch", "FindCoordinator", "OffsetFetch"} <= seen.keys()
 
 

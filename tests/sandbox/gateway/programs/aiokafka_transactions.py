@@ -18,6 +18,7 @@ async def main() -> None:
         group_id=group,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        heartbeat_interval_ms=200,
     )
     producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id=group)
     await consumer.start()

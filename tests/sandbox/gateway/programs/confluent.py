@@ -13,15 +13,21 @@ settings = {
     "group.protocol": os.environ["PROTOCOL"],
     "auto.offset.reset": "earliest",
     "enable.auto.commit": False,
+    "retry.backoff.ms": 20,
     "log_level": 0,
 }
+if os.environ["PROTOCOL"] == "classic":  # in the other the broker decides
+    settings["heartbeat.interval.ms"] = 200
 if "STATIC_ID" in os.environ:
     settings["group.instance.id"] = os.environ["STATIC_ID"]
 consumer = Consumer(settings)
 consumer.subscribe(os.environ["TOPIC"].split(","), on_lost=lambda *_: print("lost"))
 while not stopping:
     message = consumer.poll(0.05)
-    if message is None or message.error():
+    if message is None:
+        continue
+    if message.error():
+        print("failed", message.error().name())
         continue
     print("record", message.partition(), message.offset())
     try:

@@ -12,7 +12,8 @@ signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
 servers = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0}
 group = os.environ["GROUP_ID"]
 earliest = {"auto.offset.reset": "earliest", "enable.auto.commit": False}
-consumer = Consumer(servers | earliest | {"group.id": group})
+beats = {"heartbeat.interval.ms": 200}
+consumer = Consumer(servers | earliest | beats | {"group.id": group})
 consumer.subscribe(os.environ["TOPIC"].split(","))
 producer = Producer(servers | {"transactional.id": group, "retry.backoff.ms": 20})
 
@@ -48,7 +49,10 @@ def copy(message):
 insist(producer.init_transactions)
 while not stopping:
     message = consumer.poll(0.05)
-    if message is None or message.error():
+    if message is None:
+        continue
+    if message.error():
+        print("failed", message.error().name())
         continue
     print("record", message.partition(), message.offset())
     if copy(message):

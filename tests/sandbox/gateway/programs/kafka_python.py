@@ -14,6 +14,7 @@ consumer = KafkaConsumer(
     group_id=os.environ["GROUP_ID"],
     auto_offset_reset="earliest",
     enable_auto_commit=False,
+    heartbeat_interval_ms=200,
 )
 producer = KafkaProducer(bootstrap_servers=servers)
 while not stopping:
