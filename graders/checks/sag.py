@@ -688,7 +688,18 @@ def lacks(sagas: Sagas, command: Output) -> str:
         return "its action is none of those agreed on"
     missing = [name for name in ("id", "order") if not told(command, name)]
     missing += [name for name in needed if name not in command.value]
-    return f"it has no {missing[0]}" if missing else ""
+    if missing:
+        return f"it has no {missing[0]}"
+    wrong = [name for name in needed if is_of_another_kind(sagas, command, name)]
+    return f"its {wrong[0]} is {command.value[wrong[0]]!r}" if wrong else ""
+
+
+def is_of_another_kind(sagas: Sagas, command: Output, name: str) -> bool:
+    """Whether a field holds a text where its order has a number, or the like."""
+    saga = sagas.by_id.get(told(command, "order") or "")
+    if saga is None or name not in saga.sent[0].value:
+        return not isinstance(command.value[name], str | int)
+    return type(command.value[name]) is not type(saga.sent[0].value[name])
 
 
 @each_saga
@@ -763,7 +774,7 @@ def mixed_up(sagas: Sagas, saga: Saga, command: Output) -> Iterator[Finding]:
     steps = {step.action: step for step in saga.steps}
     step, order = steps.get(told(command, "action") or ""), saga.sent[0]
     wanted = {name: order.value[name] for name in step.moves} if step else {}
-    wrong = [name for name in differs(command.value, wanted) if name in command.value]
+    wrong = [] if lacks(sagas, command) else differs(command.value, wanted)
     other = sagas.owners.get(told(command, "undoes") or "", saga)
     if wrong:
         name = wrong[0]

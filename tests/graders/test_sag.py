@@ -344,7 +344,23 @@ def test_a_command_with_fields_of_the_programs_own():
     assert found(tale) == {}
 
 
-@pytest.mark.parametrize("value", [None, {"id": "c", "order": "ord-1"}, {"action": "charge"}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        {"id": "c", "order": "ord-1"},
+        {"action": "charge"},
+        {"id": "c", "order": "ord-1", "action": "charge", "customer": "cus-1"},
+        {
+            "id": "ord-1/charge",
+            "order": "ord-1",
+            "action": "charge",
+            "customer": "cus-1",
+            "amount": "100",
+        },
+    ],
+)
 def test_a_command_that_nobody_can_read(value):
     tale = begun("reserve", "charge", "ship", "deduct")
     tale.append(
