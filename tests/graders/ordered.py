@@ -112,12 +112,12 @@ class OrderedTale(Recorder):
             outcome="accepted",
         )
 
-    def assigned(self, instance: str, *partitions: int, generation: int = 1):
+    def assigned(self, instance: str, *partitions: int, generation: int = 1, member: str = ""):
         return self.append(
             "assigned",
             instance=instance,
             group="changes-service",
-            member=f"{instance}-1",
+            member=member or f"{instance}-1",
             generation=generation,
             partitions=[[CHANGES, p] for p in partitions],
         )

@@ -24,6 +24,7 @@ class Instance:
     version); the first one of an item is in work, and `applied` when only publishing is left."""
 
     name: str
+    member: str  # the broker names each process anew
     owns: set[int]
     position: dict[int, int]
     start: dict[int, int]
@@ -47,10 +48,11 @@ class World:
         self.join("first", set(range(PARTITIONS)))
 
     def join(self, name: str, owns: set[int]) -> Instance:
-        instance = Instance(name, owns, dict(self.committed), dict(self.committed))
-        self.live.append(instance)
         self.generation += 1
-        self.tale.assigned(name, *sorted(owns), generation=self.generation)
+        member = f"{name}-{self.generation}"
+        instance = Instance(name, member, owns, dict(self.committed), dict(self.committed))
+        self.live.append(instance)
+        self.tale.assigned(name, *sorted(owns), generation=self.generation, member=member)
         return instance
 
     def send(self) -> None:
@@ -147,7 +149,8 @@ class World:
         self.commit(old)
         self.tale.pass_time(self.draw(st.sampled_from([0.0, 4.0])))
         old.owns -= partitions
-        self.tale.assigned(old.name, *sorted(old.owns), generation=self.generation + 1)
+        generation = self.generation + 1
+        self.tale.assigned(old.name, *sorted(old.owns), generation=generation, member=old.member)
         self.tale.process(to, "started")
         self.join(to, partitions)
 
@@ -163,7 +166,7 @@ class World:
             "left",
             instance=self.zombie.name,
             group="changes-service",
-            member=f"{self.zombie.name}-1",
+            member=self.zombie.member,
             by="grader",
         )
         self.tale.process(name, "started")
