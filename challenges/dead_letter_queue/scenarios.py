@@ -16,6 +16,7 @@ from graders.conditions import (
     held,
 )
 from graders.facts import Sent, as_text
+from graders.instance import Instance
 from graders.lab import Lab
 from graders.spec import Answer, Event, Headers, OutputRecord, Raw
 from graders.trouble import NotExercised
@@ -103,7 +104,7 @@ def refusal(request: HttpRequest) -> str:
 
 def order(rng: random.Random, customer: str | None = None, **changes: Any) -> Event:
     """An order with an id of its own, of a drawn customer unless one is given."""
-    id = f"ord-{rng.getrandbits(48):012x}"
+    id = order_id(rng)
     customer = customer or f"c-{rng.getrandbits(32):08x}"
     value = {"id": id, "customer": customer, "item": rng.choice(ITEMS)}
     return Event(id, customer, {**value, "quantity": rng.randrange(1, 9), **changes})
@@ -122,9 +123,8 @@ def refused(rng: random.Random, customer: str) -> Event:
 sentinel = order
 
 
-def broken(rng: random.Random, customer: str, data: bytes, headers: Headers = ()) -> Event:
-    """A record with these bytes, which are no order."""
-    id = f"bad-{rng.getrandbits(48):012x}"
+def broken(customer: str, id: str, data: bytes, headers: Headers = ()) -> Event:
+    """A record with these bytes, which are no order; `id` is the one that they give, if any."""
     return Event(id, customer, {"id": id}, Raw(data), headers, expect=DEAD)
 
 
@@ -134,31 +134,36 @@ def withdrawn(rng: random.Random, customer: str) -> Event:
     return Event(id, customer, {"id": id}, Raw(None), expect={})
 
 
-def no_orders(rng: random.Random) -> list[bytes]:
-    """One value of each kind of poison, in a drawn order; each differs from all others."""
-    tag = f"{rng.getrandbits(48):012x}"
-    good = f'"id": "ord-{tag}", "customer": "c-7"'
+def order_id(rng: random.Random) -> str:
+    return f"ord-{rng.getrandbits(48):012x}"
+
+
+def no_orders(rng: random.Random) -> list[tuple[str, bytes]]:
+    """One value of each kind of poison, each with an id of its own, in a drawn order."""
+    start = '{{"id": "{id}", "customer": "c-7"'
     texts = [
-        f'{{{good}, "item": "lamp", "quantity": ',
-        f"order {tag}: one lamp, please",
-        f'["{tag}"]',
-        f'"{tag}"',
-        f'{{{good}, "quantity": 1}}',
-        f'{{{good}, "item": "lamp", "quantity": "2"}}',
-        f'{{{good}, "item": "lamp", "quantity": 0}}',
-        f'{{{good}, "item": "", "quantity": 2}}',
-        f'{{{good}, "item": null, "quantity": 3}}',
-        f'{{"id": 7, "customer": "c-7", "item": "{tag}", "quantity": 3}}',
-        "[" * 3000 + tag,
+        start,
+        "order {id}: one lamp, please",
+        '["{id}"]',
+        '"{id}"',
+        start + ', "quantity": 1}}',
+        start + ', "item": "lamp", "quantity": "2"}}',
+        start + ', "item": "lamp", "quantity": 0}}',
+        start + ', "item": "", "quantity": 2}}',
+        start + ', "item": null, "quantity": 3}}',
+        '{{"id": 7, "customer": "c-7", "item": "{id}", "quantity": 3}}',
+        "[" * 3000 + "{id}",
+        "\udcff\udc80 {id}",
     ]
-    values = [*(text.encode() for text in texts), b"\x80\xff\xfe" + tag.encode()]
-    rng.shuffle(values)
-    return values
+    rng.shuffle(texts)
+    ids = [order_id(rng) for _ in texts]
+    values = [text.format(id=id) for text, id in zip(texts, ids, strict=True)]
+    return [(id, v.encode(errors="surrogateescape")) for id, v in zip(ids, values, strict=True)]
 
 
 def bad(rng: random.Random, customer: str, headers: Headers = ()) -> Event:
     """A record with a drawn kind of poison."""
-    return broken(rng, customer, no_orders(rng)[0], headers)
+    return broken(customer, *no_orders(rng)[0], headers)
 
 
 async def quiet_day(lab: Lab) -> None:
@@ -168,12 +173,7 @@ async def quiet_day(lab: Lab) -> None:
     for p in PARTITIONS:
         events = [
             *orders(lab.rng, 6, p),
-            broken(
-                lab.rng,
-                f"c-{p}-0",
-                no_json(lab.rng),
-                [("trace", b"%08x" % lab.rng.getrandbits(32))],
-            ),
+            bad(lab.rng, f"c-{p}-0", [("trace", b"%08x" % lab.rng.getrandbits(32))]),
             refused(lab.rng, f"c-{p}-1"),
             withdrawn(lab.rng, f"c-{p}-2"),
         ]
@@ -183,16 +183,12 @@ async def quiet_day(lab: Lab) -> None:
     await lab.aftershock()
 
 
-def no_json(rng: random.Random) -> bytes:
-    return f'{{"id": "ord-{rng.getrandbits(48):012x}", "customer"'.encode()
-
-
 async def poison_at_the_front(lab: Lab) -> None:
     """Each partition begins with poison of several kinds, good orders follow. Exposes programs that
     come to an end, or go round in circles, at some kind of poison."""
     values = no_orders(lab.rng)
     for p in PARTITIONS:
-        bads = [broken(lab.rng, f"c-{p}-0", value) for value in values[p :: len(PARTITIONS)]]
+        bads = [broken(f"c-{p}-0", *value) for value in values[p :: len(PARTITIONS)]]
         await lab.send("orders", [*bads, *orders(lab.rng, 5, p)], p)
     await lab.start("app")
     await lab.settle()
@@ -240,15 +236,16 @@ async def odd_bytes(lab: Lab) -> None:
     ]
     await lab.start("app")
     no_bytes, many_bytes = (
-        broken(rng, "c-0-0", b"", odd),
-        broken(rng, "c-1-0", rng.randbytes(60_000)),
+        broken("c-0-0", order_id(rng), b"", odd),
+        broken("c-1-0", order_id(rng), rng.randbytes(60_000)),
     )
     never_made = replace(refused(rng, "c-0-1"), headers=odd)
     await lab.send("orders", [no_bytes, never_made, *orders(rng, 3)], 0)
     await lab.send("orders", [many_bytes, *orders(rng, 3, 1)], 1)
     # Whoever decodes this and encodes it again gets other bytes.
     text = f' {{"quantity":2.50,\n"item" : "\\u00e9t{rng.getrandbits(32)}\\/", "id":null}} '
-    await lab.send("orders", [withdrawn(rng, "c-2-0"), broken(rng, "c-2-é", text.encode(), odd)], 2)
+    spaced = broken("c-2-é", order_id(rng), text.encode(), odd)
+    await lab.send("orders", [withdrawn(rng, "c-2-0"), spaced], 2)
     await lab.settle()
     await lab.aftershock()
 
@@ -403,9 +400,24 @@ def lose(fault: Fault) -> None:
 
 
 async def crash_between_attempts(lab: Lab) -> None:
-    """SIGKILL while an order has failed twice and is asked for again, at the latest when an offset
-    beyond it is committed. Exposes programs that commit an order which waits for its next attempt
-    in memory."""
+    """SIGKILL while an order has failed twice and is asked for again. Exposes programs that commit
+    an order which waits for its next attempt in memory."""
+    app, sent, asking = await until_third_attempt(lab)
+    await app.kill()
+    await go_on(lab, sent, asking)
+
+
+async def stopped_between_attempts(lab: Lab) -> None:
+    """SIGTERM at the same moment. Exposes programs that commit whatever they have fetched when they
+    are told to stop."""
+    app, sent, asking = await until_third_attempt(lab)
+    await app.terminate()
+    await go_on(lab, sent, asking)
+
+
+async def until_third_attempt(lab: Lab) -> tuple[Instance, Sent, Fault]:
+    """An order fails twice, and its third attempt waits at the service: the instance, the order,
+    and what holds the attempt."""
     p = lab.rng.choice(PARTITIONS)
     victim = order(lab.rng, f"c-{p}-victim")
     lab.calls("shipping", victim.id, times=2).error(503)
@@ -414,30 +426,34 @@ async def crash_between_attempts(lab: Lab) -> None:
     (sent,) = await lab.send("orders", [victim], p)
     await lab.send("orders", orders(lab.rng, 4, p), p)
     await lab.until(held(asking), within=15, why="the program to try a third time")
-    await app.kill()
-    if called_about(sent, ATTEMPTS).holds(lab.history):
-        raise NotExercised("the program was not killed between two attempts, but after the last")
+    return app, sent, asking
+
+
+async def go_on(lab: Lab, sent: Sent, asking: Fault) -> None:
+    """The rest of the story, unless the order had its last attempt before the program ended."""
     asking.drop()
+    if called_about(sent, ATTEMPTS).holds(lab.history):
+        raise NotExercised("the program did not end between two attempts, but after the last")
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
 
 
 async def second_instance_joins(lab: Lab) -> None:
-    """A second instance joins while orders wait for their next attempt; then the first is killed.
-    Exposes programs that commit or forget what is in hand when partitions move."""
+    """A second instance joins while on each partition a customer's orders fail one after the other;
+    then the first is killed. Exposes programs that commit or forget what is in hand when partitions
+    move."""
     first = await lab.start("first")
     sent = []
     for p in PARTITIONS:
-        victim = order(lab.rng, f"c-{p}-victim")
-        lab.calls("shipping", victim.id, times=2).error(503)
-        events = [victim, *orders(lab.rng, 4, p), bad(lab.rng, f"c-{p}-x")]
-        sent += await lab.send("orders", events, p)
+        hopeless = [without_hope(lab, f"c-{p}-hopeless") for _ in range(6)]
+        sent += await lab.send("orders", [*hopeless, *orders(lab.rng, 4, p)], p)
     await lab.until(called_about(sent[0]), why="the first instance to try an order")
     await lab.start("second")
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
-    sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 4, p), p)]
-    await lab.until(effects_of(sent, at_least=1), within=15, why="an order to be shipped")
+    later = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 4, p), p)]
+    await lab.until(effects_of(later, at_least=1), within=15, why="an order to be shipped")
     await first.kill()
+    await lab.reached(effects_of([*sent, *later]), within=30)
     await lab.settle()
     await lab.aftershock()

@@ -9,9 +9,9 @@ partitions stay as they are, so that a restart or a rebalance begins a new one.
 
 **DLQ-1 routing.** A record is in the dead-letter topic that does not belong there (an event that
 could have its effect, a tombstone): counts at once. Or poison was fetched, the run was quiet after
-it was sent, and there is neither a dead letter nor any effect of it, although no write to the
-dead-letter topic was disturbed and no process ended: it was dropped. Poison that had its effect all
-the same is EFF-3's.
+it was sent, and there is neither a dead letter nor any effect of it, although in between no write
+to the dead-letter topic was disturbed and no process ended: it was dropped. Poison that had its
+effect all the same is EFF-3's.
 
 **DLQ-2 fidelity.** A dead letter differs from its record: the key, the value byte for byte, a
 header that is missing or changed or out of order, an origin that is not the record's, no error
@@ -28,7 +28,7 @@ every delay of ours makes the pause longer); or an event is a dead letter althou
 refused and fewer calls than allowed were made in all. Upper bounds are never judged.
 
 **DLQ-5 lost on the way.** Poison is in neither place, its offset was committed past, the run was
-quiet after it was sent, and writes to the dead-letter topic had been disturbed or a process had
+quiet after it was sent, and in between writes to the dead-letter topic were disturbed or a process
 ended. What was never dealt with because the program is stuck is LIV-1's: DLQ-1 and DLQ-5 speak only
 about records from before a time when the run was quiet.
 
@@ -134,7 +134,7 @@ def routing(run: Run) -> Iterator[Finding]:
             if not dealt_with(run, letter.id):
                 yield misrouted(run, letter, sent)
     for id, place in unwritten(run):
-        if not disturbed(run):
+        if not disturbed(run, place):
             yield dropped(run, id, place)
 
 
@@ -182,13 +182,18 @@ def unwritten(run: Run) -> Iterator[tuple[str, Place]]:
                 yield id, place
 
 
-def disturbed(run: Run) -> Fault | Process | None:
-    """What kept the program from writing dead letters, or ended it; None when nothing did."""
-    for fact in run.history:
-        if isinstance(fact, Fault) and fact.what == "applied" and "Produce" in fact.target:
-            return fact
-        if isinstance(fact, Process) and fact.what in ("killed", "exited"):
-            return fact
+def disturbed(run: Run, place: Place) -> Fault | Process | None:
+    """What kept the program from writing dead letters, or ended it, after it had been handed a
+    record and before the run was quiet; None when nothing did."""
+    fetch = run.fetch_of(place)
+    assert fetch is not None
+    assert run.rest is not None
+    for n in range(fetch.n + 1, run.rest.n):
+        match run.history.at(n):
+            case Fault(what="applied", target=target) as fault if "Produce" in target:
+                return fault
+            case Process(what="killed" | "exited") as process:
+                return process
     return None
 
 
@@ -213,9 +218,8 @@ def dropped(run: Run, id: str, place: Place) -> Finding:
 
 def lost_on_the_way(run: Run) -> Iterator[Finding]:
     """DLQ-5."""
-    cause = disturbed(run)
     for id, place in unwritten(run):
-        commit = run.commit_past(place)
+        cause, commit = disturbed(run, place), run.commit_past(place)
         if cause and commit and run.rest:
             yield Finding(
                 "DLQ-5",
