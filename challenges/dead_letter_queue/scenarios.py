@@ -167,12 +167,14 @@ def bad(rng: random.Random, customer: str, headers: Headers = ()) -> Event:
 
 
 async def quiet_day(lab: Lab) -> None:
-    """No fault; one poison, one refusal and one withdrawn order on each partition. Exposes programs
-    that stop at poison, drop it, ask again after a refusal, or take a tombstone for poison."""
+    """No fault; on each partition one poison, one refusal, one withdrawn order, and two orders that
+    look the same. Exposes programs that stop at poison, drop it, ask again after a refusal, take a
+    tombstone for poison, or two orders for one."""
     await lab.start("app")
     for p in PARTITIONS:
         events = [
-            *orders(lab.rng, 6, p),
+            *orders(lab.rng, 4, p),
+            *(order(lab.rng, f"c-{p}-3", item="lamp", quantity=2) for _ in range(2)),
             bad(lab.rng, f"c-{p}-0", [("trace", b"%08x" % lab.rng.getrandbits(32))]),
             refused(lab.rng, f"c-{p}-1"),
             withdrawn(lab.rng, f"c-{p}-2"),
@@ -450,9 +452,10 @@ async def second_instance_joins(lab: Lab) -> None:
         sent += await lab.send("orders", [*hopeless, *orders(lab.rng, 4, p)], p)
     await lab.until(called_about(sent[0]), why="the first instance to try an order")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    # A program that works batch by batch joins again when its batch is done.
+    await lab.until(group_stable(2), within=25, why="both instances to share the partitions")
     later = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 4, p), p)]
-    await lab.until(effects_of(later, at_least=1), within=15, why="an order to be shipped")
+    await lab.until(effects_of(later, at_least=1), within=25, why="an order to be shipped")
     await first.kill()
     await lab.reached(effects_of([*sent, *later]), within=30)
     await lab.settle()
