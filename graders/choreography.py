@@ -103,7 +103,7 @@ class Choreography:
     @cached_property
     def by_subject(self) -> dict[str, list[Announcement]]:
         """The announcements about each subject that the grader began, in order."""
-        begun = {a.subject for a in self.all if a.is_ours and a.type == self.spec.begins}
+        begun = [a.subject for a in self.all if a.is_ours and a.type == self.spec.begins]
         found: dict[str, list[Announcement]] = {subject: [] for subject in begun}
         for announcement in self.all:
             if announcement.subject in found:

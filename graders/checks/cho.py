@@ -22,8 +22,9 @@ event id stands for two of them. Counts at once, quiet or not. The same record a
 restart is no excuse: the id of an announcement must follow from its cause, or be remembered with
 the change. Silent where CHO-2 speaks.
 
-**CHO-4 no ghost.** Something was announced that was not true: the row that it tells of was being
-held back by the grader at that moment, so it was not committed; or there never was such a row; or
+**CHO-4 no ghost.** Something was announced that was not true: it was seen before the grader let go
+of the row that it tells of, which was committed only after that by the database's clock; or there
+never was such a row; or
 the row holds other values than the event that began the subject; or an event that must come first
 had not yet been handed to the service that announced it. Facts about what was handed out come
 before the program gets it, and records are seen after they are written, so late sight accuses
@@ -54,11 +55,10 @@ The failure at #38 calls for a release, and everything is at rest without one: t
 
 from collections.abc import Iterator
 
-from graders.checks.com import held_at
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run, differs
 from graders.choreography import Announcement, Choreography, Owed
-from graders.facts import Commit, Effect, Fetched
+from graders.facts import Commit, Effect, Fault, Fetched
 from graders.spec import AnnouncementSpec
 from graders.verdicts import Verdict
 
@@ -246,12 +246,23 @@ def untrue_row(
             len(run.history), f"Until the end {spec.row} held no row for {announcement.subject}."
         )
         return f"though no such row of {spec.row} was ever committed", end
-    for fault in held_at(run, announcement.n):
-        is_it = announcement.subject in fault.row.values() and spec.row in fault.target
-        if is_it and rows[0].n > announcement.n:
-            held = FactRef(fault.n, f"The row of {spec.row} was being held back at that moment.")
+    for let_go in ends_of_holds(run, spec.row, announcement.subject):
+        # Another instance may have committed the row while the first was held.
+        if announcement.n < let_go.n and rows[0].committed_t > let_go.t:
+            held = FactRef(let_go.n, f"Until now the row of {spec.row} was held back.")
             return f"before its row of {spec.row} was committed", held
     return other_values(run, announcement, rows[0])
+
+
+def ends_of_holds(run: Run, table: str, subject: str) -> list[Fault]:
+    """Where the grader let go of rows of a table about a subject that it had held back."""
+    mine = [
+        fault
+        for fault in run.history.of(Fault)
+        if fault.action == "hold" and table in fault.target and subject in fault.row.values()
+    ]
+    applied = {fault.fault for fault in mine if fault.what == "applied"}
+    return [fault for fault in mine if fault.what == "released" and fault.fault in applied]
 
 
 def other_values(run: Run, announcement: Announcement, row: Effect) -> tuple[str, FactRef] | None:

@@ -139,6 +139,18 @@ def test_an_announcement_while_its_row_is_held_is_cho_4_though_the_row_came():
     assert "before its row of reservations was committed" in claims(history, "CHO-4")[0]
 
 
+def test_an_announcement_before_its_commit_was_held_is_cho_4_too():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    reserved = play.write("StockReserved", "ord-1", placed)
+    play.hold("applied", "reservations", "ord-1")
+    play.hold("released", "reservations", "ord-1")
+    play.row("reservations", "ord-1")
+    play.release("ord-1", play.fail("ord-1"))
+    assert reserved
+    assert verdicts(play.end()) == {"CHO-4": FAIL}
+
+
 def test_another_instance_may_announce_a_committed_row_while_the_first_is_held():
     play = Play()
     placed = play.send("OrderPlaced", "ord-1")
