@@ -23,6 +23,8 @@ from graders.verdicts import Verdict, worst
 
 MOST_ATTEMPTS = 3
 LIVENESS = ("LIV-1", "ORD-4", "SAG-9", "SAG-12")
+# After these the run goes on to its end, so the other checks' silence means what it always means.
+PASSING = ("ORD-4",)
 STUCK_TWICE = 2
 STUCK_EVERYWHERE = 4
 
@@ -38,7 +40,12 @@ class Attempt:
     @property
     def silence(self) -> Verdict:
         """What a check without findings gets in this attempt."""
-        doubts = [f.verdict for f in self.findings if f.check in (*HARNESS, *LIVENESS)]
+        doubts = [
+            f.verdict
+            for f in self.findings
+            if f.check in (*HARNESS, *LIVENESS)
+            and (f.check not in PASSING or f.verdict != Verdict.FAIL)
+        ]
         stuck = Verdict.INCONCLUSIVE if Verdict.FAIL in doubts else Verdict.PASS
         return worst([stuck, *(v for v in doubts if v != Verdict.FAIL)])
 
