@@ -2,6 +2,7 @@
 
 from graders.checks import Finding, check
 from graders.history import History
+from graders.verdict import conclude, judge, wants_another
 from graders.verdicts import Verdict
 from tests.graders.histories import verdicts
 from tests.graders.ordered import CHECKED, OrderedTale, id_of
@@ -234,6 +235,19 @@ def test_more_than_half_of_the_other_items_must_not_wait():
     history = beside(missing=3).end()
     assert found(history) == {"ORD-4": FAIL}
     assert only(history, "ORD-4").claim.startswith("While one item waited, 3 of 4 other items")
+
+
+def test_blocked_keys_must_be_seen_twice_and_silence_no_other_check():
+    checks = ["ORD-4", "ORD-1", "EFF-1"]
+    blocked, free = (judge(beside(missing=n).end(), checks) for n in (3, 0))
+    assert wants_another([blocked])
+    assert not wants_another([blocked, blocked])
+    assert conclude("a_tale", [blocked, blocked], checks).verdicts == {
+        "ORD-4": FAIL,
+        "ORD-1": Verdict.PASS,
+        "EFF-1": Verdict.PASS,
+    }
+    assert conclude("a_tale", [blocked, free, free], checks).verdicts["ORD-4"] == Verdict.WARN
 
 
 def test_waiting_on_a_stalled_machine_says_nothing():
