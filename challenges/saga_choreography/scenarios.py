@@ -368,6 +368,25 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
+async def killed_before_change(lab: Lab) -> None:
+    """SIGKILL of stock while a reservation waits in the database, once an offset beyond its order
+    is committed or after 6 s, longer than the usual commit timer. Exposes programs that let go of
+    an order before they have dealt with it."""
+    Payments(lab).attend()
+    await lab.start("shipping", app="shipping")
+    sent = await lab.send("orders", orders(lab.rng, 6), partition=lab.rng.choice(PARTITIONS))
+    victim = sent[lab.rng.randrange(1, 4)]
+    reserving = await lab.sink.hold("reservations", row={"order_id": victim.id})
+    stock = await lab.start("stock", app="stock")
+    await lab.until(held(reserving), within=15, why="stock to reserve the goods")
+    await lab.reached(committed_past(victim, by=stock), within=6.0)
+    await stock.kill()
+    await reserving.drop()
+    await lab.start("stock", app="stock")
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def killed_after_announcement(lab: Lab) -> None:
     """SIGKILL of each service when it has announced something and its offset is not committed.
     Exposes programs that announce the same again under a new event id."""
