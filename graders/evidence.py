@@ -98,7 +98,7 @@ def relevance(fact: Fact, finding: Finding) -> int:
             return 3
         case facts.Sent(role="answer", key=id) if id in finding.ids[:1]:
             return 3
-        case facts.Output(value=dict(value)) if value.get("order") in finding.ids[:1]:
+        case facts.Output(value=dict(value)) if is_about(value, finding):
             return 4
         case (
             facts.Sent(id=id)
@@ -117,6 +117,11 @@ def relevance(fact: Fact, finding: Finding) -> int:
         case facts.Phase(name="aftershock") | facts.Refused():
             return 2
     return 0
+
+
+def is_about(value: dict[str, Any], finding: Finding) -> bool:
+    """Whether what the program wrote names what a finding is about."""
+    return any(id in value.values() for id in finding.ids[:1])
 
 
 def hands_out(fetch: facts.Fetched, place: Place) -> bool:
@@ -327,10 +332,13 @@ def _(fact: facts.Output) -> tuple[str, str]:
 
 
 def said(value: Any) -> str:
-    """A record's value: a command as a sentence, anything else as JSON."""
+    """A record's value: a command or an event as a sentence, anything else as JSON."""
     if isinstance(value, dict) and {"action", "order", "id"} <= value.keys():
         undone = f", undoes {value['undoes']}" if "undoes" in value else ""
         return shorten(f"{value['action']} of {value['order']} (command {value['id']}{undone})")
+    if isinstance(value, dict) and {"type", "event_id", "causation_id"} <= value.keys():
+        answers = f"{value['event_id']}, in answer to {value['causation_id']}"
+        return shorten(f"{value['type']} ({answers})")
     return shorten(json.dumps(value))
 
 

@@ -484,10 +484,12 @@ async def late_service(lab: Lab) -> None:
     """Shipping is started when orders are placed, reserved and paid, and one is cancelled. Exposes
     programs that begin at the end of a topic."""
     Payments(lab).attend()
-    await lab.start("stock", app="stock")
+    stock = await lab.start("stock", app="stock")
+    lanes = 2 * len(PARTITIONS)
+    await lab.until(owns(stock, lanes), within=15, why="stock to take up its partitions")
     placed = orders(lab.rng, 6)
     sent = await lab.send("orders", placed)
-    await lab.until(all_announced(sent, "StockReserved"), within=15, why="all to be reserved")
+    await lab.reached(all_announced(sent, "StockReserved"), within=USUALLY_S)
     await lab.send("orders", [cancellation(lab.rng, placed[0])])
     await lab.start("shipping", app="shipping")
     # Who begins at the end must be there for the next, or it would only seem to be stuck.
