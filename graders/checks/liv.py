@@ -106,12 +106,9 @@ def probable_cause(run: Run) -> FactRef:
     if ends := [p for p in processes if p.what == "abandoned"]:
         return FactRef(ends[-1].n, ended(ends[-1]))
     if refused := run.history.of(Refused):
-        last = refused[-1]
-        return FactRef(
-            last.n,
-            f"{last.instance} was refused {last.api}: {last.why}. Its group and topics are "
-            "in its environment.",
-        )
+        return FactRef(refused[-1].n, refusal(refused[-1]))
+    if turned_away := [c for c in run.history.of(Connection) if c.what == "refused"]:
+        return FactRef(turned_away[-1].n, turning_away(turned_away))
     latest = processes[-1].n if processes else 1
     for service, name in needed_services(run):
         if not any(c.service == service for c in run.history.of(Connection)):
@@ -119,6 +116,23 @@ def probable_cause(run: Run) -> FactRef:
     if not run.fetches:
         return FactRef(latest, "The program was up and never fetched a record.")
     return FactRef(latest, "The program was up and unhindered.")
+
+
+def refusal(refused: Refused) -> str:
+    """A refused request as a sentence."""
+    return (
+        f"{refused.instance} was refused {refused.api}: {refused.why}. Its group and topics are in "
+        "its environment."
+    )
+
+
+def turning_away(refused: list[Connection]) -> str:
+    """Refused connections as a sentence."""
+    last = refused[-1]
+    return (
+        f"{last.instance} was refused {len(refused)} connection(s), the last to its "
+        f"{last.service}: {last.detail}."
+    )
 
 
 def needed_services(run: Run) -> Iterator[tuple[str, str]]:

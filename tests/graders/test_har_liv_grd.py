@@ -126,6 +126,12 @@ def test_the_cause_of_no_progress_is_named():
     connect(tale, "kafka")
     connect(tale, "database")
     assert told(tale) == "The program was up and never fetched a record."
+    tale = idle()
+    for _ in range(2):
+        refused = {"what": "refused", "detail": "too many connections"}
+        tale.append("connection", instance="app", service="database", **refused)
+    refusal = "app was refused 2 connection(s), the last to its database: too many connections."
+    assert told(tale) == refusal
 
 
 def test_a_program_that_was_given_up_is_quoted():
