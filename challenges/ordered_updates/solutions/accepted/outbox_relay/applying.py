@@ -46,7 +46,8 @@ class Applier:
             return
         self.wake()
         with self.changed:
-            self.ledger[partition][offset] = True
+            if offset in self.ledger[partition]:  # not of a partition that was taken away since
+                self.ledger[partition][offset] = True
             self.under_way[partition] -= 1
             waiting = self.queues[change["item"]]
             if waiting:
