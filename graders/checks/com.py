@@ -30,7 +30,7 @@ its effect: the program committed the highest finished offset, not the end of th
 Reported instead of COM-1, with the same verdicts.
 
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
-assignment before it, was not its own, while another instance owned it. Also any accepted commit,
+assignment before it (a different one), was not its own, while another instance owned it. Also any accepted commit,
 transactional or not, of an instance that joined the group at no time: it assigned itself its
 partitions, as nobody does who shares them. A commit just before joining or just after leaving is
 left alone. A rejected commit of an instance that was left behind is normal and proves only that
@@ -361,7 +361,9 @@ def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:
     told: dict[str, list[Assigned]] = {}
     for assigned in run.history.of(Assigned):
         if assigned.n < commit.n and assigned.group == commit.group:
-            told.setdefault(assigned.member, []).append(assigned)
+            row = told.setdefault(assigned.member, [])
+            if not row or row[-1].partitions != assigned.partitions:  # brokers say it twice
+                row.append(assigned)
     own = [each[-2:] for each in told.values() if each[0].instance == commit.instance]
     if not own or any(includes(a, lane) for each in own for a in each):
         return None
