@@ -3,22 +3,21 @@
 **Model.** A commit of offset `o` for a partition says: everything below `o` is dealt with. Kafka
 starts there after a restart or a rebalance. Commits are seen at the gateway when the broker's
 answer passes; effects carry the database's own commit time on the same machine's clock.
-Transactional commits (TxnOffsetCommit) count only when their transaction ends, so they are left
-out of every check here; what they lose or double shows as EFF-1 or EFF-2. Many styles are legal:
-one commit per record or per batch, synchronous, asynchronous or by a timer, late, repeated, or
-beside a position that the program keeps in its own database. Where an event has rows and records,
-its rows are what counts: a record may be published later from the database. Of a program that is
-started as several apps, each group is judged by itself, and only by the effects that its commits
-promise (see `AppSpec`).
+Transactional commits (TxnOffsetCommit) count only when their transaction ends, so they are left out
+of every check here; what they lose or double shows as EFF-1 or EFF-2. Many styles are legal: one
+commit per record or per batch, synchronous, asynchronous or by a timer, late, repeated, or beside a
+position that the program keeps in its own database. Where an event has rows and records, its rows
+are what counts: a record may be published later from the database. Of a program that is started as
+several apps, each group is judged by itself, and only by the effects that its commits promise (see
+`AppSpec`).
 
 **COM-1 commit-ahead.** An accepted commit passed a record that had been fetched and whose effect
 was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when that
 is beyond doubt and contract: the grader was holding this very effect at that moment, so it cannot
 have been durable, whatever the clocks say; or the window did its harm: the instance ended or was
 frozen after the commit, and the effect never came (EFF-1). When the effect came later and nobody
-held it, it is a WARN. A commit beyond the end that the log ever had is always a FAIL. When it
-never came though nothing broke after the commit, the program swallowed the event; that is EFF-1
-alone.
+held it, it is a WARN. A commit beyond the end that the log ever had is always a FAIL. When it never
+came though nothing broke after the commit, the program swallowed the event; that is EFF-1 alone.
 
 **COM-2 off-by-one.** After all instances stopped cleanly, each partition that has records is
 committed exactly at its last record, although that record has its effect, and after the start of
@@ -30,7 +29,7 @@ its effect: the program committed the highest finished offset, not the end of th
 Reported instead of COM-1, with the same verdicts.
 
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
-assignment before it (a different one), was not its own, while another instance owned it. Also any accepted commit,
+assignment before it, was not its own, while another instance owned it. Also any accepted commit,
 transactional or not, of an instance that joined the group at no time: it assigned itself its
 partitions, as nobody does who shares them. A commit just before joining or just after leaving is
 left alone. A rejected commit of an instance that was left behind is normal and proves only that
@@ -362,13 +361,18 @@ def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:
     for assigned in run.history.of(Assigned):
         if assigned.n < commit.n and assigned.group == commit.group:
             row = told.setdefault(assigned.member, [])
-            if not row or row[-1].partitions != assigned.partitions:  # brokers say it twice
+            if not row or not is_repeat(row[-1], assigned):
                 row.append(assigned)
     own = [each[-2:] for each in told.values() if each[0].instance == commit.instance]
     if not own or any(includes(a, lane) for each in own for a in each):
         return None
     others = (each[-1] for each in told.values() if each[0].instance != commit.instance)
     return next((a for a in others if includes(a, lane) and is_current(run, a, commit)), None)
+
+
+def is_repeat(before: Assigned, assigned: Assigned) -> bool:
+    """Whether a member was told the same twice, as the consumer protocol does."""
+    return (before.generation, before.partitions) == (assigned.generation, assigned.partitions)
 
 
 def includes(assigned: Assigned, lane: Lane) -> bool:

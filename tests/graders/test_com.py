@@ -239,6 +239,16 @@ def test_the_last_commit_for_a_partition_just_given_up_is_fine():
     assert verdicts(shared().end()) == {}
 
 
+def test_an_assignment_that_is_told_twice_is_one():
+    tale = Tale()
+    tale.assigned("a", 0, 1, 2, generation=1)
+    tale.assigned("b", 1, 2, generation=2)
+    for _ in range(3):
+        tale.assigned("a", 0, generation=2)
+    tale.commit("a", 1, 0)
+    assert verdicts(tale.end()) == {}
+
+
 def test_a_commit_for_a_partition_of_another_is_com_4():
     history = shared(in_between=True).end()
     assert verdicts(history) == {"COM-4": FAIL}
