@@ -182,6 +182,14 @@ def all_announced(sent: Sequence[Sent], *types: str) -> Condition:
     )
 
 
+def every(conditions: Sequence[Condition]) -> Condition:
+    """All of these."""
+    return Condition(
+        " and ".join(condition.text for condition in conditions),
+        lambda h: all(condition.holds(h) for condition in conditions),
+    )
+
+
 def is_about(output: Output, id: str, types: Sequence[str]) -> bool:
     value = output.value if isinstance(output.value, dict) else {}
     return value.get("order_id") == id and value.get("type") in types
@@ -311,11 +319,10 @@ async def news_before_the_order(lab: Lab) -> None:
         for placed in (*refused, *paid)
         for sent in await payments.charge(placed, placed.value["event_id"])
     ]
-    for sent in news:
-        await lab.reached(committed_past(sent), within=USUALLY_S)
-    for placed in refused:
-        if announced(placed.id, "OrderFailed").holds(lab.history):
-            await lab.reached(passed(lab, "stock", [placed.id], "OrderFailed"), within=USUALLY_S)
+    await lab.reached(every([committed_past(sent) for sent in news]), within=USUALLY_S)
+    failed = [p for p in refused if announced(p.id, "OrderFailed").holds(lab.history)]
+    known = [passed(lab, "stock", [placed.id], "OrderFailed") for placed in failed]
+    await lab.reached(every(known), within=USUALLY_S)
     late = [replace(event, expect={}) for event in refused]
     await lab.send("orders", [*late, *paid, *usual])
     await lab.settle()
@@ -474,8 +481,7 @@ async def database_refuses(lab: Lab) -> None:
     ]
     await open_shop(lab)
     await lab.send("orders", placed)
-    for refusal in refusals:
-        await lab.reached(applied(refusal), within=USUALLY_S)
+    await lab.reached(every([applied(refusal) for refusal in refusals]), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
