@@ -20,9 +20,9 @@ known event are not looked at.
 **ORD-3 overtaking.** The grader was holding the effect of an event, or had refused it, and an
 effect of a later event of the key came first, whether the earlier one came at last or never. Also
 when a record tells of an event whose row in a table the grader had not let go by then: what is
-published must be durable. Both speak only of effects that a fault of ours names, so it is beyond
-doubt that the program had met the earlier one. An event that was never met and never came is
-EFF-1's.
+published must be durable (a row that came before the record, by the database's clock, clears it).
+Both speak only of effects that a fault of ours names, so it is beyond doubt that the program had
+met the earlier one. An event that was never met and never came is EFF-1's.
 
 **ORD-4 cross-key independence.** While the grader held the effect of one event, the program had
 time for the records of other keys in the same partition, and of more than half of these keys
@@ -288,11 +288,17 @@ def told_too_early(run: Run) -> Iterator[Finding]:
     for effect in run.history.of(Effect):
         if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
             continue
-        rows = [e for e in run.effect_rows(effect.id) if e.partition is None and e.n < effect.n]
+        rows = [e for e in run.effect_rows(effect.id) if is_row_before(e, effect)]
         gate = hold_beyond(run, effect)
         if gate and not rows:
             seen.add(effect.id)
             yield unfinished(effect, gate)
+
+
+def is_row_before(row: Effect, record: Effect) -> bool:
+    """Whether a row was there before a record was seen, by their facts or by the database's clock:
+    another instance may have written it while the grader held the first attempt."""
+    return row.partition is None and (row.n < record.n or row.committed_t <= record.t)
 
 
 def hold_beyond(run: Run, effect: Effect) -> Fault | None:

@@ -80,8 +80,7 @@ class OrderedTale(Recorder):
             content={"item": item, "version": version},
             instance=instance,
             txid=str(len(self)),
-            committed_t=self.now(),
-            **fields,
+            **{"committed_t": self.now(), **fields},
         )
 
     def apply(self, instance: str, item: str, version: int):

@@ -206,6 +206,16 @@ def test_a_record_about_a_row_that_was_there_before_is_fine():
     assert found(tale.end()) == {}
 
 
+def test_a_row_by_another_instance_may_be_told_of_later_than_its_record():
+    tale = told(1)
+    tale.fault("applied", "a", 1)
+    committed_t = tale.now()
+    tale.publish("second", "a", 1)
+    tale.effect("second", "a", 1, table="applied", row=9, committed_t=committed_t)
+    tale.fault("dropped", "a", 1)
+    assert found(tale.end()) == {}
+
+
 def beside(missing: int) -> OrderedTale:
     """One item is held; four others had time, and of so many a change is missing after it."""
     tale = told(1, 2)
