@@ -141,7 +141,7 @@ def routing(run: Run) -> Iterator[Finding]:
 def misrouted(run: Run, letter: Effect, sent: Sent) -> Finding:
     """DLQ-1 about a dead letter that should be none."""
     place = place_of(sent)
-    what = "a tombstone" if sent.raw and sent.payload is None else "an order that can be shipped"
+    what = "a tombstone, which asks for nothing"
     if sent.expect:
         what = f"an event that has its effect in {' and '.join(sent.expect)}"
     return Finding(
@@ -597,12 +597,12 @@ def blocking(
     return Finding(
         "DLQ-6",
         Verdict.FAIL,
-        claim=f"Orders of other customers waited while {instance} tried those of "
+        claim=f"Records of other keys waited while {instance} tried those of "
         f"{troubled[0].sent.key} again and again.",
         first=FactRef(
             last.n,
-            f"{instance} made its last attempt for {troubled[-1].sent.id}, the "
-            f"{len(troubled)}rd of {troubled[0].sent.key} that kept failing.",
+            f"{instance} made its last attempt for {troubled[-1].sent.id}, the third record of "
+            f"{troubled[0].sent.key} that kept failing.",
         ),
         second=FactRef(
             work,
