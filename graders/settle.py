@@ -1,7 +1,8 @@
 """When is a run over? The predicate of quiet, and how long to wait for it.
 
-*Accounted for*: every event sent has its effects, the group's position lies past every record, all
-partitions are owned by living instances, and whoever was evicted has joined again. When that
+*Accounted for*: every event sent has its effects, no step of a choreography is owed, each group's
+position lies past every record that it reads, all partitions are owned by living instances, and
+whoever was evicted has joined again. When that
 stays so for 0.3 s the run is quiet; the good case costs no more. Otherwise the wait goes on while
 there is progress (new effects, positions, records handed out, calls to outside services, up to ten
 about one thing), at most 60 s, and ends when there
