@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from graders.facts import Effect, Fact, Fault
+from graders.checks import Run
+from graders.checks.reb import FINISHED_S, Handover, finished_at, handovers, rows_of
+from graders.facts import Commit, Effect, Fact, Fault, Fetched
 from graders.history import History
 from graders.verdicts import Verdict
 from tests.graders.histories import verdicts
@@ -17,7 +19,7 @@ from tests.graders.ordered_model import tell
 
 FAIL = Verdict.FAIL
 FEW = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -111,6 +113,58 @@ def strike_first(data: st.DataObject, history: History) -> History:
     return retold(facts)
 
 
+def late_owner(data: st.DataObject, history: History) -> History:
+    """The old owner of a partition that was handed over wrote a later row in the new one's place."""
+    run = Run(history)
+    seconds = [
+        (handover, row)
+        for handover in handovers(run)
+        for row in rows_after(run, handover)
+        if any(earlier.n < row.n for earlier in rows_after(run, handover, row.content["item"]))
+    ]
+    assume(seconds)
+    handover, row = data.draw(st.sampled_from(seconds))
+    late = replace(row, instance=handover.told.instance)
+    return History(late if fact is row else fact for fact in history)
+
+
+def rows_after(run: Run, handover: Handover, item: str | None = None) -> list[Effect]:
+    """What the new owner applied (of one item) while the old one could know of it."""
+    return [
+        row
+        for row in rows_of(run, handover.lane)
+        if max(handover.told.n, handover.taken.n) < row.n < handover.until
+        and row.instance == handover.taken.instance
+        and item in (None, row.content["item"])
+    ]
+
+
+def no_commit(data: st.DataObject, history: History) -> History:
+    """Nothing was committed before a partition was handed over, so its first record comes again."""
+    run = Run(history)
+    ready = [
+        handover
+        for handover in handovers(run)
+        if (records := run.records.get(handover.lane))
+        and finished_at(run, records[0], handover) <= handover.told.t - FINISHED_S
+    ]
+    assume(ready)
+    handover = data.draw(st.sampled_from(ready))
+    topic, partition = handover.lane
+    again = Fetched(
+        n=0, t=0.0, instance=handover.taken.instance, topic=topic, partition=partition, first=0,
+        last=0,
+    )  # fmt: skip
+    facts = [f for f in history if not is_commit_before(f, handover)]
+    facts.insert(facts.index(handover.taken) + 1, again)
+    return retold(facts)
+
+
+def is_commit_before(fact: Fact, handover: Handover) -> bool:
+    own = isinstance(fact, Commit) and (fact.topic, fact.partition) == handover.lane
+    return own and fact.n < handover.taken.n
+
+
 Mutation = Callable[[st.DataObject, History], History]
 
 # A row that comes later than its record's commit or fetch shows in COM and GRD, too.
@@ -120,6 +174,8 @@ MUTATIONS: dict[Mutation, tuple[dict[str, Verdict], set[str]]] = {
     swap_rows: ({"ORD-1": FAIL}, MOVED | {"REB-1", "REB-3"}),
     move_record: ({"ORD-2": FAIL}, {"ORD-1"}),
     take_key: ({"ORD-2": FAIL}, set()),
+    late_owner: ({"REB-1": FAIL}, set()),
+    no_commit: ({"REB-3": FAIL}, set()),
     strike_first: ({"ORD-3": FAIL}, MOVED | {"REB-1", "REB-3"}),
 }
 
