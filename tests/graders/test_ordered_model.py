@@ -114,7 +114,7 @@ def strike_first(data: st.DataObject, history: History) -> History:
 
 
 def late_owner(data: st.DataObject, history: History) -> History:
-    """The old owner of a partition that was handed over wrote a later row in the new one's place."""
+    """The old owner of a partition that was handed over wrote a row in the new one's stead."""
     run = Run(history)
     seconds = [
         (handover, row)
