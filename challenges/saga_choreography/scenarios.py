@@ -500,7 +500,10 @@ async def late_service(lab: Lab) -> None:
     await lab.start("shipping", app="shipping")
     # Who begins at the end must be there for the next, or it would only seem to be stuck.
     await lab.reached(group_stable(2), within=USUALLY_S)
-    await lab.send("orders", orders(lab.rng, 8))
+    for number in (4, 8):
+        more = await lab.send("orders", orders(lab.rng, number))
+        ended = all_announced(more, "OrderShipped", "OrderFailed")
+        await lab.reached(ended, within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
