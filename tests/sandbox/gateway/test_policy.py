@@ -105,7 +105,7 @@ async def test_creating_what_exists_is_answered_and_held_against_nobody(stage: S
 async def test_metadata_shows_no_topics_of_others(stage: Stage) -> None:
     client = await stage.raw()
     everything = await client.call("Metadata", 12, {"Topics": None})
-    assert {topic["Name"] for topic in everything["Topics"]} == {stage.topic, stage.out}
+    assert {topic["Name"] for topic in everything["Topics"]} == {stage.topic, stage.late, stage.out}
     asked = await client.call("Metadata", 12, {"Topics": [{"Name": stage.secret}]})
     assert [(t["Name"], t["ErrorCode"], t["Partitions"]) for t in asked["Topics"]] == [
         (stage.secret, ErrorCode.TOPIC_AUTHORIZATION_FAILED, [])
