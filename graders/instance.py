@@ -11,6 +11,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from graders.facts import Connection
 from graders.trouble import PlatformFault
 from sandbox.box import Box, Exit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_RESTARTS = 5
 RESTART_AFTER_S = 0.3
+CONNECT_S = 10.0
 PRINTED_TOO_MUCH = "it printed more than it may"
 FILLED_DATABASE = "it wrote more into its database than it may"
 FREEZE_ATTEMPTS = 40
@@ -38,6 +40,7 @@ class Instance:
         self.cpu_seconds = 0.0
         self._lab = lab
         self._box: Box | None = None
+        self._launched = (0, 0.0)  # the length of the history then, and the fair clock
         self._ending: str | None = None  # how we want it to end; None while it is to live
         self._life: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -52,6 +55,22 @@ class Instance:
     def cpu_now(self) -> float:
         """Seconds of CPU that its processes have used until now."""
         return self.cpu_seconds + (self._box.cpu_seconds if self._box else 0.0)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether its program has not opened a connection to the broker yet, and may take its time
+        for it: 10 s, as the statement says."""
+        history = self._lab.history
+        number, began = self._launched
+        waited = history.clock.now() - began
+        return (
+            self.alive
+            and waited <= CONNECT_S * self._lab.patience
+            and not any(
+                c.service == "kafka" and c.instance == self.name and c.n > number
+                for c in history.of(Connection)
+            )
+        )
 
     def _must_end(self) -> bool:
         return self._ending is not None
@@ -140,6 +159,7 @@ class Instance:
             on_output=self._output,
         )
         self._box = box
+        self._launched = (len(lab.history), lab.history.clock.now())
         self._note(what)
         await lab.gateway.attach(self.name, box.doors, frozenset({lab.groups[self.app]}))
 

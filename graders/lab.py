@@ -46,7 +46,6 @@ from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
 
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
-CONNECT_S = 10.0
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -95,7 +94,6 @@ class Lab:
     on_event: OnEvent
     instances: dict[str, Instance] = field(default_factory=dict)
     promises: set[asyncio.Task[None]] = field(default_factory=set)
-    started_at: float | None = None
 
     def __post_init__(self) -> None:
         drawn_from = f"{self.seed}|{self.scenario.name}"
@@ -107,8 +105,6 @@ class Lab:
         apps, where there are several. It is restarted, as an orchestrator would, when it exits by
         itself: at most 5 times, 0.3 s after the exit."""
         instance = self.instances.setdefault(name, Instance(self, name, app))
-        if self.started_at is None:
-            self.started_at = self.history.clock.now()
         self.tell(f"{name} is started.")
         await instance.start()
         return instance
@@ -305,8 +301,9 @@ class Lab:
         return ended or self._never_connected()
 
     def _never_connected(self) -> bool:
-        waited = self.history.clock.now() - (self.started_at or self.history.clock.now())
-        return waited > CONNECT_S * self.patience and not any(
+        living = [i for i in self.instances.values() if i.alive]
+        is_waited_for = not living or any(i.is_starting for i in living)
+        return not is_waited_for and not any(
             c.service == "kafka" for c in self.history.of(Connection)
         )
 

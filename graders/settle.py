@@ -2,15 +2,14 @@
 
 *Accounted for*: every event sent has its effects, no step of a choreography is owed, each group's
 position lies past every record that it reads, all partitions are owned by living instances, and
-whoever was evicted has joined again. When that
-stays so for 0.3 s the run is quiet; the good case costs no more. Otherwise the wait goes on while
-there is progress (new effects, positions, records handed out, calls to outside services, up to ten
-about one thing), at most 60 s, and ends when there
-was none for 7 s: longer than the usual commit timer of 5 s. An effect that is missing although
-the position lies past everything can only come late by a retry inside the program, so 3 s must do
-for it, and for state that is written apart from the effects. Where the statement allows pauses
-(`timer_s`), one and a half of them are waited in addition. All times are multiplied by the run's
-patience.
+whoever was evicted has joined again. When that stays so for 0.3 s the run is quiet; the good case
+costs no more. Otherwise the wait goes on while there is progress (new effects, positions, records
+handed out, calls to outside services, up to ten about one thing, instances that are starting), at
+most 60 s, and ends when there was none for 7 s: longer than the usual commit timer of 5 s. An
+effect that is missing although the position lies past everything can only come late by a retry
+inside the program, so 3 s must do for it, and for state that is written apart from the effects.
+Where the statement allows pauses (`timer_s`), one and a half of them are waited in addition. All
+times are multiplied by the run's patience.
 
 Positions are read from the gateway's facts, and confirmed by asking the broker before they are
 believed: a transactional commit counts only when its transaction ends.
@@ -250,8 +249,10 @@ class Watch:
         if not position.behind or now - self.moved > ASK_AFTER_S:
             await self._ask()
             position = self.course.position(self._committed())
-        # A participant that has something left to do is no standstill of the program's.
-        if position != self.position or self.lab.promises:
+        # A participant that has something left to do is no standstill of the program's, nor is an
+        # instance that is still starting: on a starved machine that takes many times as long.
+        is_starting = any(i.is_starting for i in self.lab.instances.values())
+        if position != self.position or self.lab.promises or is_starting:
             self.position, self.moved = position, now
 
     async def _overlooked(self) -> bool:

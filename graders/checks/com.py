@@ -218,13 +218,9 @@ def not_durable(run: Run, id: str, commit: Commit, gate: Fault | None) -> FactRe
 def broken_after(run: Run, commit: Commit) -> Process | None:
     """How the committing instance ended or was stopped after a commit; None when it was not. The
     clean stop of the aftershock does not count."""
-    for process in run.history.of(Process):
-        if process.n > commit.n and process.what in ("killed", "exited", "frozen"):
-            if run.aftershock and process.n > run.aftershock:
-                return None
-            if process.instance == commit.instance:
-                return process
-    return None
+    until = run.aftershock or len(run.history)
+    after = (p for p in run.breaks if commit.n < p.n < until)
+    return next((p for p in after if p.instance == commit.instance), None)
 
 
 def why_ahead(overtaken_by: Effect | None) -> str:

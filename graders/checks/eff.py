@@ -276,7 +276,7 @@ def look(sent: Sent) -> str:
 
 def one_effect_per_key(run: Run) -> bool:
     """Whether nothing broke and each key has one effect though several keys had more events."""
-    if run.was_broken():
+    if run.breaks:
         return False
     applied = {id for _, id in run.effects}
     sent = Counter(s.key for s in run.first_sent.values())

@@ -208,10 +208,13 @@ class Run:
         found = [e for (_, of), effects in self.effects.items() if of == id for e in effects]
         return sorted(found, key=lambda e: e.n)
 
-    def was_broken(self) -> bool:
-        """Whether any instance was killed, frozen or ended by itself."""
-        ends = {"killed", "frozen", "exited"}
-        return any(p.what in ends for p in self.history.of(Process))
+    @cached_property
+    def breaks(self) -> list[Process]:
+        """When instances were killed or frozen or ended by themselves, until the last wait for
+        quiet was over. After it the grader kills what is left, which breaks nothing."""
+        over = self.settled.n if self.settled else len(self.history)
+        ends = ("killed", "frozen", "exited")
+        return [p for p in self.history.of(Process) if p.what in ends and p.n < over]
 
 
 def each_group(find: Callable[[Run], Iterator[T]]) -> Callable[[Run], Iterator[T]]:

@@ -44,6 +44,8 @@ FORGETFUL = GOOD.replace(
     "on conflict do nothing", "on conflict (id) do update set id = excluded.id"
 )
 
+SLOW_TO_START = f"import time\ntime.sleep(8)\n{GOOD}"
+
 ADD_TO_BALANCE = """
             db.execute(
                 "insert into balances values (%(account)s, %(amount)s) on conflict (account)"

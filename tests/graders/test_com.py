@@ -100,6 +100,16 @@ def test_an_event_that_was_swallowed_without_a_crash_is_a_loss_alone():
     assert verdicts(history) == {"EFF-1": FAIL, "EFF-6": FAIL}
 
 
+def test_the_end_of_the_run_is_no_crash():
+    tale = Tale()
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    tale.commit("app", 0, 1)
+    tale.settle()
+    tale.process("app", "killed")  # by the grader, when all is over
+    assert verdicts(tale.end(settled=False)) == {"EFF-1": FAIL, "EFF-6": FAIL}
+
+
 def test_the_clean_stop_of_the_aftershock_is_no_crash():
     tale = ahead(crash=False, effect_after=False)
     tale.settle(missing=1)

@@ -194,7 +194,10 @@ def by_key(crash: bool) -> Tale:
 
 
 def test_one_effect_for_each_key_is_eff_4():
-    assert verdicts(by_key(crash=False).end()) == {"EFF-4": FAIL, "EFF-6": FAIL}
+    tale = by_key(crash=False)
+    tale.settle()
+    tale.process("app", "killed")  # by the grader, when all is over
+    assert verdicts(tale.end(settled=False)) == {"EFF-4": FAIL, "EFF-6": FAIL}
 
 
 def test_one_effect_for_each_key_after_a_crash_may_have_other_causes():

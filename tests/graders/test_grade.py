@@ -22,7 +22,7 @@ from sandbox.broker import Broker
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 from tests.graders.challenge import a_tale, challenge, payments
-from tests.graders.programs import BALANCES_LATER, FORGETFUL, GOOD, USELESS
+from tests.graders.programs import BALANCES_LATER, FORGETFUL, GOOD, SLOW_TO_START, USELESS
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -113,6 +113,12 @@ async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader
 async def test_balances_that_follow_the_ledger_a_little_later_are_waited_for(grader: Grader):
     report = await grader(BALANCES_LATER, a_tale)
     assert report.verdict == "PASS", report.data["headline"]
+
+
+async def test_a_program_may_take_its_time_to_start(grader: Grader):
+    report = await grader(SLOW_TO_START, a_tale)
+    assert report.verdict == "PASS", report.data["headline"]
+    assert report.data["scenarios"][0]["attempts"] == 1
 
 
 async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):
