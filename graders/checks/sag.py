@@ -13,9 +13,10 @@ in tables, in topics, or in transactions.
 
 **SAG-1 one-outcome.** Two outcomes of an order differ; or an outcome is neither of the two; or it
 came before the last step was done or undone, which then happened after all; or the same outcome
-was told twice. Telling it again is excused when anything interrupted the program (an instance
-killed, frozen, stopped; a fault on the wire; partitions changing hands) after it took up the order
-and before the run was next at rest: no program can write to Kafka and note it at once.
+was told again after the run had been at rest. Before that the program may not have heard that the
+first was written; and if anything interrupted it before (an instance killed, frozen, stopped; a
+fault on the wire; partitions changing hands) it may never hear: no program can write to Kafka and
+note it at once. Both are excused.
 
 **SAG-2 completeness.** A completed order lacks a step, or a step of it was undone; a cancelled one
 still has a do that was known in time and never undone; a do or an undo happened more often than
@@ -237,8 +238,9 @@ def told_twice(sagas: Sagas, saga: Saga) -> tuple[Effect, Effect] | None:
     """The same outcome twice, when nothing excuses it."""
     for one, two in pairwise(saga.outcomes):
         rest = sagas.rest_after(one.n)
-        until = min(two.n, rest.n) if rest else two.n
-        if one.content == two.content and not sagas.was_broken(saga, until):
+        if one.content != two.content or rest is None or rest.n > two.n:
+            continue
+        if not sagas.was_broken(saga, rest.n):
             return one, two
     return None
 
@@ -251,7 +253,7 @@ def repeated(check: str, saga: Saga, one: Effect, two: Effect) -> Finding:
         f"The outcome of {saga.id} was told twice.",
         was_told(one),
         was_told(two),
-        "Nothing interrupted the program before it could note the first; exactly one is allowed.",
+        "Nothing interrupted the program, and it had come to rest between the two.",
         WHY_REPEATED,
     )
 
