@@ -235,17 +235,17 @@ async def silent_services(lab: Lab) -> None:
 
 
 async def many_orders_of_one_customer(lab: Lab) -> None:
-    """40 orders of one customer, half of them for an article of which too little is there; some are
+    """24 orders of one customer, half of them for an article of which too little is there; some are
     refused later and give back what they held. Exposes programs that mix up orders, keep one at a
     time in mind, or know a saga by its customer."""
     services = Services(lab)
-    services.books.free["sku-rare"] = 20
-    events = [order(lab.rng, "cus-7", lab.rng.choice(["sku-rare", None])) for _ in range(40)]
-    for event in lab.rng.sample(events, 8):
+    services.books.free["sku-rare"] = 12
+    events = [order(lab.rng, "cus-7", lab.rng.choice(["sku-rare", None])) for _ in range(24)]
+    for event in lab.rng.sample(events, 6):
         services.script(event.id, lab.rng.choice(["charge", "ship"]), refuses=True)
     await lab.start("app")
-    await lab.send("orders", events[:20])
-    await lab.send("orders", events[20:])
+    await lab.send("orders", events[:12])
+    await lab.send("orders", events[12:])
     await lab.settle()
     await lab.aftershock()
 
