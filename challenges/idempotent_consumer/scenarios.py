@@ -89,7 +89,7 @@ async def late_duplicates(lab: Lab) -> None:
     await lab.until(effects_of(sent), why="the first payments to be booked")
     others = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 400), p)]
     # The first payments are forgotten only when all others came after them, however slowly.
-    for number in range(100, len(others) + 1, 100):
+    for number in range(50, len(others) + 1, 50):
         await lab.until(effects_of(others, at_least=number), why=f"{number} others to be booked")
     await lab.send("payments", events[:5], partition=0)
     await lab.send("payments", events[5:], partition=1)
