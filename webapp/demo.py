@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from challenges import catalogue
 from webapp.accounts.models import Interviewer
 from webapp.accounts.services import set_password
 from webapp.invites import services as invites
@@ -13,6 +12,7 @@ from webapp.invites.models import Invite
 
 INTERVIEWER = "demo@example.org"
 CANDIDATE = "candidate@example.org"
+CHALLENGE = "idempotent_consumer"
 DAYS = 30
 
 
@@ -50,7 +50,7 @@ def invite_path(db: Session, interviewer: Interviewer) -> str:
     _, token = invites.create(
         db,
         interviewer,
-        challenge=catalogue.names()[0],
+        challenge=CHALLENGE,
         candidate_name="Demo candidate",
         candidate_email=CANDIDATE,
         expires_days=DAYS,
