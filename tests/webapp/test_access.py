@@ -50,10 +50,13 @@ MATRIX = {
     "guide_team.settle": ("POST", {}, 302, 302, 302, 302),
     "guide_team.rate": ("GET", None, 200, 200, 200, 200),
     "guide_team.keep_ratings": ("POST", {}, 303, 303, 303, 303),
+    "guide_team.delete": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_milestones.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_milestones.keep": ("POST", {}, LOGIN, LOGIN, LOGIN, 400),
     "guide_milestones.show": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_milestones.document": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_milestones.delete": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
+    "guide_companies.delete": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_companies.index": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_companies.edit": ("GET", None, LOGIN, LOGIN, LOGIN, 200),
     "guide_companies.weigh": ("POST", {}, LOGIN, LOGIN, LOGIN, 302),
@@ -77,6 +80,7 @@ def test_no_get_changes_anything(shared_app):
     forms = {"accounts.login", "invites.landing", "interviews.new_invite"}
     forms |= {"guide.questions", "guide_results.show", "guide_results.compare"}
     forms |= {"guide_team.index", "guide_companies.index"}
+    forms |= {"guide_team.delete", "guide_milestones.delete", "guide_companies.delete"}
     both = {
         rule.endpoint
         for rule in routes(shared_app)

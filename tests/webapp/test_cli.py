@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from challenges.catalogue import names
 from webapp.cli import main
 
 
@@ -28,14 +29,14 @@ def offsetzero(monkeypatch, capsys):
     [
         (["nonsense"], "nonsense"),
         (["grade"], "CHALLENGE"),
-        (["grade", "nonsense", "."], "There are: idempotent_consumer"),
+        (["grade", "nonsense", "."], "There are: dead_letter_queue, idempotent_consumer"),
         (["grade", "idempotent_consumer", "/nowhere"], "/nowhere"),
         (["grade", "idempotent_consumer", ".", "--scenario", "x"], "There are: steady_run"),
         (["grade", "idempotent_consumer", ".", "--language", "cobol"], "is for: python"),
         (["grade", "idempotent_consumer", ".", "--seed", "x"], "--seed"),
         (["grade", "idempotent_consumer", ".", "--driver", "vm"], "process"),
         (["recheck", "."], "not the history of a graded run"),
-        (["verify", "nonsense"], "There are: idempotent_consumer"),
+        (["verify", "nonsense"], "There are: dead_letter_queue, idempotent_consumer"),
         (["guide", "score", "/nowhere.json"], "/nowhere.json"),
         (["interviewer", "add", "nobody"], "not an e-mail address"),
         (["serve", "--port", "99999"], "--port"),
@@ -77,9 +78,9 @@ def test_a_program_that_is_no_text_is_named(offsetzero, tmp_path):
 
 def test_the_challenges_as_json(offsetzero):
     code, out, _ = offsetzero("challenges", "--json")
-    first = json.loads(out)[0]
-    assert (code, first["name"]) == (0, "idempotent_consumer")
-    assert {"title", "level", "minutes", "skills", "languages", "scenarios"} <= set(first)
+    found = json.loads(out)
+    assert (code, [each["name"] for each in found]) == (0, names())
+    assert {"title", "level", "minutes", "skills", "languages", "scenarios"} <= set(found[0])
 
 
 def test_web_without_a_database_says_what_to_set(offsetzero, monkeypatch):
