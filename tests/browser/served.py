@@ -137,6 +137,7 @@ def log_in(page: Page, platform: Platform) -> None:
 def invite(page: Page, platform: Platform, name: str = "Åsa Grünwald", minutes: str = "") -> str:
     """Create an invite as the logged-in interviewer; returns its link."""
     page.goto(f"{platform.address}/interviews/invites/new")
+    page.get_by_label("Challenge").select_option("idempotent_consumer")
     page.get_by_label("Candidate's name").fill(name)
     page.get_by_label("Candidate's e-mail").fill("candidate@example.org")
     page.get_by_label("Time limit").fill(minutes)
