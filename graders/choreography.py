@@ -89,8 +89,7 @@ class Choreography:
                 yield Announcement(sent.n, subject, sent.value, *place, None, True)
 
     def _written(self) -> Iterator[Announcement]:
-        began = self.history.began
-        on_broker = {topic.partition(".")[0]: topic for topic in began.outputs}
+        on_broker = self.history.began.on_broker
         for output in self.history.of(Output):
             if self._is_known(output.value):
                 subject = str(output.value.get(self.spec.subject))

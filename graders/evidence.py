@@ -13,10 +13,10 @@ from typing import Any
 
 from graders import facts
 from graders.checks import FactRef, Finding, Place
-from graders.checks.finding import lane_name, short_topic
-from graders.facts import Fact
+from graders.checks.finding import lane_name
+from graders.facts import Fact, short_topic
 from graders.history import History
-from graders.picture import Mark, draw
+from graders.picture import Mark, draw, lives
 from graders.sequence import sequence
 
 MOST_ROWS = 12
@@ -413,8 +413,3 @@ def mark_of(fact: Fact, row: Row) -> Mark:
     instance = getattr(fact, "instance", getattr(fact, "participant", None))
     shape = fact.what if isinstance(fact, facts.Process) else SHAPES.get(type(fact), "note")
     return Mark(row.n, row.t, instance or "grader", shape, f"#{row.n} {row.text}", row.badge)
-
-
-def lives(history: History) -> list[tuple[int, str, str]]:
-    """What happened to each instance's process, as (fact number, instance, what)."""
-    return [(p.n, p.instance, p.what) for p in history.of(facts.Process)]

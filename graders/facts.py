@@ -15,6 +15,11 @@ from typing import Any
 JsonObject = dict[str, Any]
 
 
+def short_topic(name: str) -> str:
+    """A topic's name without what makes it unique on the broker: "payments.3f2a" -> "payments"."""
+    return name.split(".", 1)[0]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fact:
     """What every fact has."""
@@ -49,6 +54,11 @@ class ScenarioBegan(Fact):
     choreography: Mapping[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def on_broker(self) -> dict[str, str]:
+        """The name on the broker of each topic, by its name in the challenge."""
+        return {short_topic(topic): topic for topic in (*self.topics, *self.outputs)}
 
     @property
     def readers(self) -> dict[str, list[str]]:

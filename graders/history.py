@@ -45,9 +45,13 @@ class History:
         """The fact with number `n`; IndexError when there is none."""
         return self._facts[n - 1]
 
-    def of(self, kind: type[F]) -> list[F]:
-        """All facts of a kind, in order."""
-        return list(self._by_kind.get(kind, ()))  # type: ignore[arg-type]
+    def of(self, kind: type[F], start: int = 0) -> list[F]:
+        """All facts of a kind, in order; without the first `start`, for whoever has seen them."""
+        return self._by_kind.get(kind, [])[start:]  # type: ignore[return-value]
+
+    def count(self, kind: type[Fact]) -> int:
+        """How many facts of a kind there are."""
+        return len(self._by_kind.get(kind, ()))
 
     def last(self, kind: type[F]) -> F | None:
         """The last fact of a kind; None when there is none."""

@@ -76,10 +76,7 @@ class Kafka:
     async def committed(self, group: str, lanes: Sequence[Lane]) -> dict[Lane, int | None]:
         """The group's position in each lane; None where it never committed. Offsets of open
         transactions are not counted."""
-        topics: dict[str, list[int]] = {}
-        for topic, partition in lanes:
-            topics.setdefault(topic, []).append(partition)
-        rows = [{"Name": name, "PartitionIndexes": found} for name, found in topics.items()]
+        rows = [{"Name": t, "PartitionIndexes": found} for t, found in by_topic(lanes).items()]
         body = {"GroupId": group, "Topics": rows, "RequireStable": False}
         answer = await self._link.call("OffsetFetch", OFFSET_FETCH_VERSION, body)
         return {
@@ -92,15 +89,12 @@ class Kafka:
 
     async def ends(self, lanes: Iterable[Lane]) -> dict[Lane, int]:
         """The offset after the last record of each lane that a read_committed reader may see."""
-        topics: dict[str, list[int]] = {}
-        for topic, partition in lanes:
-            topics.setdefault(topic, []).append(partition)
         rows = [
             {
                 "Name": name,
                 "Partitions": [{"PartitionIndex": p, "Timestamp": LATEST} for p in found],
             }
-            for name, found in topics.items()
+            for name, found in by_topic(lanes).items()
         ]
         body = {"ReplicaId": -1, "IsolationLevel": READ_COMMITTED, "Topics": rows}
         answer = await self._link.call("ListOffsets", LIST_OFFSETS_VERSION, body)
@@ -169,6 +163,14 @@ class Kafka:
             return read_to_end(consumer, len(lanes))
         finally:
             consumer.close()
+
+
+def by_topic(lanes: Iterable[Lane]) -> dict[str, list[int]]:
+    """The partitions of each topic, as Kafka's requests name them."""
+    found: dict[str, list[int]] = {}
+    for topic, partition in lanes:
+        found.setdefault(topic, []).append(partition)
+    return found
 
 
 def make_consumer(bootstrap: str) -> Consumer:

@@ -241,7 +241,7 @@ class Lab:
         self.history.append(
             "effect",
             table=service,
-            row=len(self.history.of(Effect)) + 1,
+            row=self.history.count(Effect) + 1,
             id=id,
             content=dict(content),
             instance=by,

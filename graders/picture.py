@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from graders.facts import Process
+from graders.history import History
+
 LEFT, COLUMN, LANE, TOP, BOTTOM = 92, 54, 46, 30, 26
 
 STATE_AFTER = {
@@ -59,6 +62,9 @@ WORDS = {
 }
 
 
+Life = tuple[int, str, str]  # (fact number, instance, what)
+
+
 @dataclass(frozen=True)
 class Mark:
     """Something to draw: fact number, second, lane, shape, what a pointer reads, fact 1 or 2."""
@@ -71,7 +77,7 @@ class Mark:
     badge: int | None = None
 
 
-def draw(marks: Sequence[Mark], lives: Iterable[tuple[int, str, str]]) -> str:
+def draw(marks: Sequence[Mark], lives: Iterable[Life]) -> str:
     """The picture as an SVG element; an empty text when there is nothing to draw.
 
     `lives` says what happened to each instance's process: (fact number, instance, what).
@@ -109,9 +115,7 @@ def lane_label(lane: str, at: int) -> str:
     return f'<text class="lane" x="4" y="{at + 4}">{escape(lane[:12])}</text>'
 
 
-def life_lines(
-    marks: Sequence[Mark], lanes: Sequence[str], lives: Sequence[tuple[int, str, str]]
-) -> list[str]:
+def life_lines(marks: Sequence[Mark], lanes: Sequence[str], lives: Sequence[Life]) -> list[str]:
     """For each instance and column the line of the state that its process was in after it."""
     parts = []
     for lane in lanes:
@@ -122,6 +126,11 @@ def life_lines(
                 at = y(lanes, lane)
                 parts.append(f'<path class="life {state}" d="M{x(column)} {at}H{x(column + 1)}"/>')
     return parts
+
+
+def lives(history: History) -> list[Life]:
+    """What happened to each instance's process, in order."""
+    return [(p.n, p.instance, p.what) for p in history.of(Process)]
 
 
 def state_at(story: Sequence[tuple[int, str]], n: int) -> str | None:

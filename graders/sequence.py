@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from graders import facts
 from graders.checks import Finding
 from graders.history import History
-from graders.picture import state_at
+from graders.picture import Life, lives, state_at
 
 GUTTER, LANE, ROW, HEAD, FOOT = 64, 134, 34, 40, 10
 ARROW = 8
@@ -44,8 +44,6 @@ ENDS = {
     "started": "started",
 }
 
-Life = tuple[int, str, str]  # (fact number, instance, what)
-
 
 @dataclass(frozen=True)
 class Event:
@@ -70,8 +68,7 @@ def sequence(finding: Finding, history: History) -> str:
     course = Course(history, finding.ids[0], finding.second.n if finding.second else 0)
     badges = {f.n: i for i, f in ((2, finding.second), (1, finding.first)) if f}
     events = [replace(e, badge=badges.get(e.n)) for e in course.events]
-    lives = [(p.n, p.instance, p.what) for p in history.of(facts.Process)]
-    return draw_sequence(course.subject, chosen(events), course.lanes, lives)
+    return draw_sequence(course.subject, chosen(events), course.lanes, lives(history))
 
 
 def chosen(events: Sequence[Event]) -> list[Event]:

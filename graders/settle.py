@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graders.checks.finding import lane_name, short_topic
+from graders.checks.finding import lane_name
 from graders.choreography import Choreography
 from graders.conditions import Share, all_shares, shares
 from graders.facts import (
@@ -111,7 +111,7 @@ class Course:
         """The offsets that each group must pass: of what was sent, and of what the program wrote to
         topics that it reads itself."""
         began = self.history.began
-        on_broker = {short_topic(topic): topic for topic in began.topics}
+        on_broker = began.on_broker
         places = [(s.topic, s.partition, s.offset or 0) for s in self.history.of(Sent)]
         places += [
             (on_broker[e.table], e.partition, e.row)
@@ -140,12 +140,12 @@ class Course:
 
     def runs_away(self) -> bool:
         """Whether the program writes far more than anybody asked for, as in a loop of events."""
-        return len(self.history.of(Output)) > LOOP + LOOP_EACH * len(self.history.of(Sent))
+        return self.history.count(Output) > LOOP + LOOP_EACH * self.history.count(Sent)
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
         kinds = (Effect, Output, Call, Commit, Process, Joined, Assigned, Fetched, Left)
-        return sum(len(self.history.of(kind)) for kind in kinds)
+        return sum(map(self.history.count, kinds))
 
 
 def all_have_returned(lab: "Lab") -> bool:
@@ -264,13 +264,13 @@ class Watch:
 
     def _committed(self) -> dict[Share, int]:
         """The groups' offsets: as the broker said, if no commit was seen since; else as seen."""
-        if self.answer is not None and self.answer_at == len(self.lab.history.of(Commit)):
+        if self.answer is not None and self.answer_at == self.lab.history.count(Commit):
             return self.answer
         return self.course.committed()
 
     async def _ask(self) -> None:
         """Ask the broker for the groups' offsets."""
-        self.answer_at = len(self.lab.history.of(Commit))
+        self.answer_at = self.lab.history.count(Commit)
         answer: dict[Share, int] = {}
         for group, topics in self.lab.history.began.readers.items():
             lanes = [(t, p) for t in topics for p in range(self.lab.history.began.topics[t])]

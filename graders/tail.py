@@ -7,7 +7,7 @@ which the grader plays the services that the program talks to.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -132,8 +132,10 @@ class Tail:
     def _append_effect(
         self, effect: EffectTopic, record: OutputRecord, writer: Produced | None
     ) -> None:
-        sent = self._history.of(Sent)
-        id = record.field(effect.id) if effect.id else self._challenge.identify(record, sent)
+        if effect.id:
+            id = record.field(effect.id)
+        else:
+            id = self._challenge.identify(record, self._history.of(Sent))
         self._history.append(
             "effect",
             table=record.topic,
@@ -191,10 +193,9 @@ class Writers:
         return self._writer(lane, offset) is not None
 
     def _look(self) -> None:
-        produced: Sequence[Produced] = self._history.of(Produced)
-        for one in produced[self._seen :]:
+        for one in self._history.of(Produced, self._seen):
             self._found.setdefault((one.topic, one.partition), []).append(one)
-        self._seen = len(produced)
+            self._seen += 1
 
     def _writer(self, lane: Lane, offset: int) -> Produced | None:
         for one in reversed(self._found.get(lane, ())):

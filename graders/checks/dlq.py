@@ -57,7 +57,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from graders.checks.eff import was_at_rest
-from graders.checks.finding import FactRef, Finding, Place, short_topic
+from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run
 from graders.facts import (
     Answered,
@@ -227,7 +227,7 @@ def lost_on_the_way(run: Run) -> Iterator[Finding]:
                 claim=f"{id} ({place}) was lost on its way to the dead-letter topic.",
                 first=FactRef(
                     commit.n,
-                    f"{commit.instance} committed {short_topic(place.topic)}-{place.partition} at "
+                    f"{commit.instance} committed {lane_name(place.lane)} at "
                     f"{commit.offset}, past {id}.",
                 ),
                 second=FactRef(

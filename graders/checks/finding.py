@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from graders.facts import short_topic
 from graders.verdicts import Verdict
 
 
@@ -28,11 +29,6 @@ class Place:
 
     def __str__(self) -> str:
         return f"{lane_name(self.lane)}@{self.offset}"
-
-
-def short_topic(name: str) -> str:
-    """A topic's name without what makes it unique on the broker: "payments.3f2a" -> "payments"."""
-    return name.split(".", 1)[0]
 
 
 def lane_name(lane: tuple[str, int]) -> str:

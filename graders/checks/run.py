@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, TypeVar
 
-from graders.checks.finding import Place, short_topic
+from graders.checks.finding import Place
 from graders.choreography import Choreography
 from graders.facts import (
     Aborted,
@@ -19,6 +19,7 @@ from graders.facts import (
     Record,
     Sent,
     Settled,
+    short_topic,
 )
 from graders.history import History
 
