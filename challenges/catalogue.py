@@ -69,6 +69,7 @@ class Description:
     saga: Mapping[str, Any] = field(default_factory=dict)
     choreography: Mapping[str, Any] = field(default_factory=dict)
     timer_s: float = 0.0
+    port: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -127,6 +128,7 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         choreography=choreography(told.choreography, f"{file}: choreography"),
         **({"tally": module.tally} if hasattr(module, "tally") else {}),
         timer_s=told.timer_s,
+        port=told.port,
         limits=build(Limits, told.limits, f"{file}: limits") if told.limits else None,
         statement=read(folder / "statement.md"),
         rubric=rubric,

@@ -107,6 +107,9 @@ def relevance(fact: Fact, finding: Finding) -> int:
             | facts.Call(id=id)
         ):
             return 4 if id in finding.ids[:2] else 0
+        case facts.Asked():
+            told = json.dumps([fact.path, fact.body, fact.answer])
+            return 3 if any(id in told for id in finding.ids[:2]) else 0
         case facts.Fetched():
             return 3 if any(hands_out(fact, place) for place in finding.places) else 0
         case facts.Commit():
@@ -309,6 +312,14 @@ def _(fact: facts.Answered) -> tuple[str, str]:
 
 
 @describe.register
+def _(fact: facts.Asked) -> tuple[str, str]:
+    said = f"{fact.status} {json.dumps(fact.answer)}" if fact.status else f"no answer: {fact.error}"
+    sent = "" if fact.body is None else f" {json.dumps(fact.body)}"
+    question = shorten(f"{fact.method} {fact.path}{sent}", 60)
+    return fact.instance, shorten(f"asked {question}, says {said}")
+
+
+@describe.register
 def _(fact: facts.Fault) -> tuple[str, str]:
     whose = f" of {fact.instance}" if fact.instance else ""
     words = {"applied": "", "released": " let go", "dropped": " dropped for good"}
@@ -405,6 +416,7 @@ SHAPES: dict[type[Fact], str] = {
     facts.Fault: "fault",
     facts.Refused: "refused",
     facts.Call: "call",
+    facts.Asked: "asked",
 }
 
 

@@ -305,6 +305,26 @@ class Answered(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked(Fact):
+    """The grader asked an instance over HTTP, in a connection of its own. The question was sent at
+    `asked_t`, after fact `since`; this fact stands where its answer was complete, or was given up.
+    `body` is the question's JSON and `answer` the answer's, None when there is none. `status` None:
+    there was no answer that anybody could use, and `error` says why. `owed`: it was asked again and
+    again, for as long as a program may take for an answer, and this is the last time."""
+
+    instance: str
+    method: str
+    path: str
+    since: int
+    asked_t: float
+    body: Any = None
+    status: int | None = None
+    answer: Any = None
+    error: str | None = None
+    owed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fault(Fact):
     """A fault was armed, matched, applied, released, dropped or cancelled. `fault` is its number in
     this run; `action` says what it does ("hold", "error NOT_COORDINATOR"), `target` to what. `row`
@@ -487,6 +507,7 @@ KINDS: dict[str, type[Fact]] = {
     "refused": Refused,
     "call": Call,
     "answered": Answered,
+    "asked": Asked,
     "fault": Fault,
     "effect": Effect,
     "output": Output,

@@ -11,6 +11,7 @@ import signal
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from graders.asking import BadAnswer, Question, ask
 from graders.facts import Connection
 from graders.trouble import PlatformFault
 from sandbox.box import Box, Exit
@@ -144,6 +145,12 @@ class Instance:
     async def evict(self) -> None:
         """Make the group forget its members now, as after an expired session."""
         await self._lab.gateway.evict(self.name)
+
+    async def ask(self, question: Question, within: float) -> tuple[int, Any]:
+        """What its program answers over HTTP: see `asking.ask`. BadAnswer also when none runs."""
+        if self._box is None:
+            raise BadAnswer("it is not running")
+        return await ask(self._box, self._lab.challenge.port, question, within)
 
     async def _launch(self, what: str) -> None:
         """Start the program in a fresh box and serve its doors."""

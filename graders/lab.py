@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from graders.asking import BadAnswer, Question
 from graders.checks.eff import state_differences
 from graders.conditions import Condition, undone
 from graders.facts import (
+    Asked,
     Connection,
     Effect,
     Record,
@@ -45,6 +47,8 @@ from sandbox.gateway import CallFaultBuilder, FaultBuilder, Gateway
 from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
 
+# How long an answer may take, and how soon a client asks again that got none.
+ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -54,6 +58,11 @@ def tell(history: Recorder, on_event: OnEvent, scenario: Scenario, text: str) ->
     """Add a sentence to a scenario's story, and pass it on to those who watch."""
     history.append("story", text=text)
     on_event({"type": "story", "scenario": scenario.name, "text": text})
+
+
+def is_answer(asked: Asked) -> bool:
+    """Whether a question needs not be asked again."""
+    return asked.status is not None and asked.status < 500
 
 
 @dataclass(frozen=True)
@@ -236,6 +245,57 @@ class Lab:
         where = None if id is None else lambda request: spec.identify(request) == id
         return self.gateway.call_fault(service, where=where, **match)
 
+    async def ask(
+        self, instance: Instance, method: str, path: str, body: Any = None, within: float = ANSWER_S
+    ) -> Asked:
+        """Ask an instance over HTTP, once, and record what it says (see `Asked`): `path` with its
+        query, `body` as JSON. Whatever becomes of it, nothing is raised."""
+        return await self._ask(instance, Question(method, path, body), within)
+
+    async def insist(
+        self, instance: Instance, method: str, path: str, body: Any = None, within: float = 10.0
+    ) -> Asked:
+        """Ask an instance over HTTP until it answers with a status below 500, as a client would
+        that tries again: it may still be starting. Raises NotExercised after `within` seconds, or
+        at once when the program is gone; that it owes the answer is recorded (LIV-2)."""
+        question = Question(method, path, body)
+        deadline = self.history.clock.now() + within * self.patience
+        while True:
+            is_last = self.history.clock.now() >= deadline
+            asked = await self._ask(instance, question, ANSWER_S, owed=is_last)
+            if is_answer(asked):
+                return asked
+            if self.is_gone():
+                raise ProgramGone(f"{instance.name} was asked {path}, but the program was given up")
+            if is_last:
+                raise NotExercised(f"{instance.name} was asked {path} for {within:.0f} s, in vain")
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _ask(
+        self, instance: Instance, question: Question, within: float, owed: bool = False
+    ) -> Asked:
+        since, asked_t = len(self.history), round(self.history.now(), 6)
+        status, answer, error = None, None, None
+        try:
+            status, answer = await instance.ask(question, within * self.patience)
+        except BadAnswer as bad:
+            error = str(bad)
+        fact = self.history.append(
+            "asked",
+            instance=instance.name,
+            method=question.method,
+            path=question.path,
+            body=question.body,
+            since=since,
+            asked_t=asked_t,
+            status=status,
+            answer=answer,
+            error=error,
+            owed=owed,
+        )
+        assert isinstance(fact, Asked)
+        return fact
+
     def note_effect(self, service: str, id: str, content: Mapping[str, Any], by: str) -> None:
         """Record that an outside service did what an instance asked of it."""
         self.history.append(
@@ -323,6 +383,7 @@ class Lab:
             "GROUP_ID": self.groups[app],
             "INSTANCE_ID": instance,
             **({"SERVICE": app} if app else {}),
+            **({"PORT": str(self.challenge.port)} if self.challenge.port else {}),
         }
 
     async def recover(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sandbox.gateway import HttpRequest, HttpResponse
-from sandbox.gateway.outside import idempotency_key
+from sandbox.gateway.outside import idempotency_key, read_json
 
 if TYPE_CHECKING:
     from graders.facts import Effect, Sent
@@ -189,9 +189,9 @@ class OutputRecord:
 
     @cached_property
     def json(self) -> Any:
-        """The value as JSON; None when it is none."""
+        """The value as JSON; None when it is none, or none that a history can hold."""
         try:
-            return json.loads(self.value or b"")
+            return read_json(self.value or b"")
         except ValueError:
             return None
 
@@ -321,7 +321,8 @@ class Challenge:
     `sentinel(rng)` makes an ordinary event; the graders send some at the end to see that everything
     before them was dealt with. `serve(lab)` gives the answers of the services by name, anew for
     each scenario; they must take any request. `timer_s` is the longest time for which the
-    statement lets a program wait and do nothing. `limits` None means the box's own defaults.
+    statement lets a program wait and do nothing. `port` is where the program serves HTTP, told by
+    its variable PORT; 0 when it does not. `limits` None means the box's own defaults.
     `questions` are the rubric's follow-up questions by check id; `starter` the first files by
     language.
     """
@@ -349,6 +350,7 @@ class Challenge:
     choreography: ChoreographySpec | None = None
     tally: Callable[[Sequence["Effect"]], Mapping[str, Sequence[Row]]] | None = None
     timer_s: float = 0.0
+    port: int = 0
     limits: "Limits | None" = None
     statement: str = ""
     rubric: str = ""

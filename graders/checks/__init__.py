@@ -81,6 +81,7 @@ CHECKS: dict[str, Check] = {
         Check("CHO-5", "cross-topic-delay", "Nothing that came early was lost.", cho.cross_topic),
         Check("CHO-6", "every-end", "Everything came to its end.", cho.every_end),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
+        Check("LIV-2", "answers", "The program answered over HTTP.", liv.answers),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
         Check("GRD-2", "re-reading", "Records were read about once.", grd.rereading),
         Check("GRD-3", "busy-loop", "Without work there was no load.", grd.busy_loop),

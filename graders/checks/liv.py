@@ -12,6 +12,11 @@ scheduled, is INCONCLUSIVE; and the grader repeats a run with doubled patience a
 only when two of three end so. Silent when the position falls short by exactly the one record that
 COM-2 speaks about.
 
+**LIV-2 answers.** A program that serves HTTP answers: every question that the grader asked again
+and again, from when the program may be expected to listen, was answered in the end with a status
+below 500. What is asked while something stands in the program's way is not asked so. Like LIV-1 it
+counts only when two of three runs end so, with doubled patience.
+
 **One worked history**:
 
     #40 sent     payments-2@13 pay-0040 (sentinel)
@@ -26,7 +31,7 @@ from collections.abc import Iterator
 from graders.checks.com import off_by_one
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Connection, Process, Refused, Settled, Stall, State
+from graders.facts import Asked, Connection, Process, Refused, Settled, Stall, State
 from graders.verdicts import Verdict
 
 
@@ -116,6 +121,35 @@ def probable_cause(run: Run) -> FactRef:
     if not run.fetches:
         return FactRef(latest, "The program was up and never fetched a record.")
     return FactRef(latest, "The program was up and unhindered.")
+
+
+def answers(run: Run) -> Iterator[Finding]:
+    """LIV-2."""
+    for asked in run.history.of(Asked):
+        if asked.owed and not (asked.status and asked.status < 500):
+            yield unanswered(run, asked)
+            return
+
+
+def unanswered(run: Run, asked: Asked) -> Finding:
+    """LIV-2 about a question that got no answer, or only errors."""
+    same = [
+        a for a in run.history.of(Asked) if (a.instance, a.path) == (asked.instance, asked.path)
+    ]
+    got = f"status {asked.status}" if asked.status else f"no answer: {asked.error}"
+    return Finding(
+        "LIV-2",
+        Verdict.INCONCLUSIVE if run.history.of(Stall) else Verdict.FAIL,
+        claim=f"{asked.instance} did not answer {asked.method} {asked.path}: {got}.",
+        brief="The program did not answer over HTTP.",
+        first=FactRef(same[0].n, f"{asked.instance} is asked {asked.method} {asked.path}."),
+        second=FactRef(asked.n, f"{asked.t - same[0].asked_t:.1f} s later it still gives {got}."),
+        both="Nothing of the grader was in the program's way, and it was asked again all the time.",
+        why="Whoever asks a service needs an answer, also after a restart. It listens at the port "
+        "that its variable PORT names.",
+        rows=(same[0].n, asked.n),
+        reason="noisy" if run.history.of(Stall) else "",
+    )
 
 
 def refusal(refused: Refused) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.gateway.codec import Body, Codec, RequestHeader
+from sandbox.gateway.contents import unfit
 from sandbox.gateway.errors import error_for
 from sandbox.gateway.faults import Asked, Fate, Fault, Faults
 from sandbox.gateway.limits import Limits
@@ -138,6 +139,8 @@ class Intake:
         """Answer what the policy forbids; let faults choose among the rest."""
         granted = self.own.get(instance, self.policy)
         refused = refusal(granted, exchange.api, exchange.body)
+        if refused is None and exchange.api == "Produce":
+            refused = unfit(exchange.body, self.limits.unpacked_bytes)
         if refused is not None:
             if not refused.harmless:
                 self.refused(instance, exchange.api, refused.why)

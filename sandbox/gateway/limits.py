@@ -13,6 +13,7 @@ class Limits:
     kafka_connections, database_connections, http_connections: open at one time, the last to each
         outside service.
     produce_bytes, request_bytes: of one Produce request, of one request of any other kind.
+    unpacked_bytes: of the records of one partition in a Produce request, uncompressed.
     response_bytes: of one response; above the broker's own fetch.max.bytes.
     http_header_bytes, http_body_bytes: of one request to an outside service; about so many.
     requests_in_flight: on one connection; further ones wait in the program's socket.
@@ -25,6 +26,7 @@ class Limits:
     http_connections: int = 50
     produce_bytes: int = 4 * MIB
     request_bytes: int = 32 * KIB
+    unpacked_bytes: int = 16 * MIB
     response_bytes: int = 16 * MIB
     http_header_bytes: int = 16 * KIB
     http_body_bytes: int = 64 * KIB

@@ -1,7 +1,7 @@
 """Record batches as they lie in Produce requests and Fetch responses: headers only.
 
 The layout is the one of message format v2, the only one a 4.x broker stores. Batches stay
-compressed, so a hostile batch that would unpack to gigabytes costs nothing here.
+compressed here; see `contents` for what is inside those that a program writes.
 """
 
 import struct
@@ -11,8 +11,10 @@ from typing import NamedTuple
 # base offset, length, (leader epoch), magic, (crc), attributes, last offset delta, (timestamps),
 # producer id and epoch, base sequence, record count
 _HEADER = struct.Struct(">qi4xb4xhi16xqhii")
+_LENGTH = struct.Struct(">8xi")
+HEADER_BYTES = _HEADER.size
 _LENGTH_COUNTS_FROM = 12  # what precedes a batch's length, the length included
-_TRANSACTIONAL, _CONTROL = 0x10, 0x20
+_CODEC, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
 
 
 class Batch(NamedTuple):
@@ -29,20 +31,32 @@ class Batch(NamedTuple):
 
 
 def batches(records: memoryview | None) -> Iterator[Batch]:
-    """Yield the whole batches of a `records` field.
+    """Yield what the headers of the whole batches of a `records` field say."""
+    for batch in whole_batches(records):
+        base, _length, _magic, attributes, last_delta, *producer, count = _HEADER.unpack_from(batch)
+        kind = bool(attributes & _CONTROL), bool(attributes & _TRANSACTIONAL)
+        yield Batch(base, base + last_delta, count, *kind, *producer)
+
+
+def whole_batches(records: memoryview | None) -> Iterator[memoryview]:
+    """Yield the whole batches of a `records` field, each with its header.
 
     A broker may cut the last batch short, and clients then ignore it: so does this.
     """
     at = 0
-    while records is not None and len(records) - at >= _HEADER.size:
-        base, length, _magic, attributes, last_delta, *producer, count = _HEADER.unpack_from(
-            records, at
-        )
-        at += _LENGTH_COUNTS_FROM + length
-        if length < _HEADER.size - _LENGTH_COUNTS_FROM or at > len(records):
+    while records is not None and len(records) - at >= HEADER_BYTES:
+        (length,) = _LENGTH.unpack_from(records, at)
+        end = at + _LENGTH_COUNTS_FROM + length
+        if end - at < HEADER_BYTES or end > len(records):
             return
-        kind = bool(attributes & _CONTROL), bool(attributes & _TRANSACTIONAL)
-        yield Batch(base, base + last_delta, count, *kind, *producer)
+        yield records[at:end]
+        at = end
+
+
+def codec_of(batch: memoryview) -> int:
+    """The number of the codec by which a batch's records are compressed; 0 for none."""
+    attributes: int = _HEADER.unpack_from(batch)[3]
+    return attributes & _CODEC
 
 
 def data_ranges(records: memoryview | None, start: int) -> list[tuple[int, int]]:

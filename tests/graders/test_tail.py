@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from graders.conditions import effects_of
-from graders.facts import Effect, Output, Sent
+from graders.facts import Effect, Output, Refused, Sent
 from graders.grade import grade
 from graders.history import History
 from graders.lab import Lab
+from graders.report import as_html, as_text
 from graders.spec import (
     Challenge,
     CheckUse,
@@ -68,8 +69,9 @@ async def a_conversation(lab: Lab) -> None:
     """Questions, answers and receipts. Exposes programs that do not answer."""
 
     async def reply(record: OutputRecord) -> None:
-        ask = record.json
-        await lab.answer("answers", f"answer-{ask['id']}", ask["account"], {**ask, "price": 2})
+        id, account = record.field("id"), record.field("account")
+        if isinstance(id, str) and isinstance(account, str):
+            await lab.answer("answers", f"answer-{id}", account, {**record.json, "price": 2})
 
     lab.react("asks", reply)
     await lab.start("app")
@@ -129,3 +131,49 @@ async def test_records_are_effects(
     assert (broken.payload, broken.id) == ("base64:/3s=", "broken")
     answers = [s for s in history.of(Sent) if s.role == "answer"]
     assert len(answers) == len(history.of(Output)) == 4
+
+
+# Writes what no reader of the log expects, in a client that lets it, then works as it should.
+STRANGE = r"""
+import os
+from kafka import KafkaProducer
+
+class Name(str):
+    def encode(self, *args):
+        return b"\xff\xfe"
+
+VALUES = (
+    b"[" * 200_000, b'{"id": "\ud800"}', b'{"id": "\u0000"}', b"NaN", b"1e999", b"", None,
+    b'{"id": {"id": []}}', b'{"id": 7, "account": ["x"], "amount": 1e308}',
+)
+HEADERS = [("offset", b"0" * 9), ("", b""), ("x", b"\xff"), ("x", b"\xff")]
+strange = KafkaProducer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"])
+for topic in ("RECEIPTS_TOPIC", "ASKS_TOPIC", "BROKEN_TOPIC"):
+    for value in VALUES:
+        for key in (None, b"", b"\xff", b"a\0b"):
+            if (value, key) != (None, None):  # which this client will not send
+                strange.send(os.environ[topic], value, key, headers=HEADERS)
+strange.flush()
+strange.send(os.environ["ASKS_TOPIC"], b"{}", headers=[(Name("x"), b"")])
+strange.flush()
+"""
+
+
+async def test_strange_records_break_no_grader(
+    pool: BrokerPool, cluster: Cluster, tmp_path: Path
+) -> None:
+    report = await grade(
+        asks_and_answers(),
+        Submission({"main.py": STRANGE + PROGRAM.replace("TIMES", "1")}),
+        seed=3,
+        pool=pool,
+        databases=cluster,
+        history_dir=tmp_path,
+    )
+    found = {c["id"]: c["verdict"] for c in report.data["checks"]}
+    assert found["EFF-3"] == found["GRD-1"] == "FAIL"
+    assert "HARNESS_ERROR" not in found.values()
+    assert as_html(report)
+    assert as_text(report)
+    history = History.load(tmp_path / "a_conversation.1.jsonl")
+    assert {r.why for r in history.of(Refused)} == {"a header whose name is no UTF-8"}
