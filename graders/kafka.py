@@ -209,3 +209,22 @@ def read_to_end(consumer: Consumer, lanes: int) -> list[Message]:
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.add((str(message.topic()), int(message.partition() or 0)))
     return found
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Where Kafka's own partitioner puts a key, as our producer and the Java client do."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """The hash of Kafka's default partitioner, as a number of 32 bits."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) - len(data) % 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
+    if rest := data[whole:]:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15

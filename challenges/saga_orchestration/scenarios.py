@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from challenges.saga_orchestration.services import Gate, Services
-from graders.conditions import Condition, effect_of, effects_of, group_stable, held, owns
+from graders.conditions import (
+    Condition,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    owners,
+    owns,
+)
 from graders.facts import Output, Sent
+from graders.kafka import partition_of
 from graders.lab import Lab
 from graders.participants import DONE, REFUSED, commanded, is_command, performed
 from graders.spec import Event
+from graders.trouble import NotExercised
 from sandbox.gateway.faults import Fault
 
 PARTITIONS = (0, 1, 2)
@@ -190,16 +200,21 @@ async def foreign_replies(lab: Lab) -> None:
     await lab.aftershock()
 
 
-async def undo_unavailable(lab: Lab) -> None:
-    """Undoing is unavailable, twice at each step. Exposes programs that call an order cancelled
-    when they have merely asked for its undo, and those that undo all steps at once."""
+async def unavailable(lab: Lab) -> None:
+    """From the pivot on, and when undoing, each step is unavailable twice. Exposes programs that
+    take it for a refusal, that call an order cancelled when they have merely asked for its undo,
+    and those that undo all steps at once."""
     services = Services(lab)
-    shipped, charged = events = orders(lab.rng, 2)
-    services.script(shipped.id, "ship", refuses=True)
-    services.script(shipped.id, "refund", unavailable=2)
-    services.script(shipped.id, "release", unavailable=2)
-    services.script(charged.id, "charge", refuses=True)
-    services.script(charged.id, "release", unavailable=2)
+    ahead, shipped, charged = events = orders(lab.rng, 3)
+    for order, refused, busy in (
+        (ahead, "", ("ship", "deduct")),
+        (shipped, "ship", ("refund", "release")),
+        (charged, "charge", ("release",)),
+    ):
+        for action in busy:
+            services.script(order.id, action, unavailable=2)
+        if refused:
+            services.script(order.id, refused, refuses=True)
     await lab.start("app")
     await lab.send("orders", events)
     await lab.settle()
@@ -387,3 +402,36 @@ async def two_instances(lab: Lab) -> None:
     gate.open()
     await lab.settle()
     await lab.aftershock()
+
+
+async def overdue_and_answered(lab: Lab) -> None:
+    """While one instance acts on an overdue reply, the reply comes to the other. Exposes programs
+    that decide by what they read a moment ago, with nothing to stop the other from deciding too."""
+    services = Services(lab)
+    await lab.start("first")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    for event in orders(lab.rng, 2):
+        gate = Gate(lab, "an instance to act on the overdue reply")
+        services.script(event.id, "reserve", answers_when=gate.opened)
+        (sent,) = await lab.send("orders", [event], partition_of_other(lab, event.key))
+        await lab.until(performed(event.id, "reserve"), why="the first step of an order")
+        write = lab.gateway.fault("Produce", topic=lab.topic("stock-commands")).hold()
+        await lab.until(held(write), why="an instance to ask again, or to cancel")
+        gate.open()
+        await lab.reached(commanded(event.id, "charge"), within=USUALLY_S / 4)
+        write.release()
+        await lab.reached(effect_of(sent), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def partition_of_other(lab: Lab, key: str) -> int:
+    """A partition of orders that another instance owns than the one that reads the replies with
+    this key."""
+    owned = owners(lab.history)
+    reader = owned[lab.topic("replies"), partition_of(key, len(PARTITIONS))]
+    others = [p for p in PARTITIONS if owned[lab.topic("orders"), p] != reader]
+    if not others:
+        raise NotExercised("one instance owns all partitions of orders")
+    return others[0]
