@@ -43,6 +43,7 @@ from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 from sandbox.runtimes import get_runtime
+from sandbox.runtimes import problems as source_problems
 
 SIDE_BY_SIDE = 2
 SCENARIO_S = 150.0
@@ -76,7 +77,7 @@ async def grade(
     """
     chosen = [challenge.scenario(n) for n in scenarios] if scenarios else list(challenge.scenarios)
     runtime = get_runtime(submission.language)
-    problems = submission.problems() or runtime.check(submission.files)
+    problems = submission.problems() or source_problems(submission.language, submission.files)
     if problems:
         result = report.refused(challenge, seed, problems)
         on_event({"type": "report", "report": dict(result.data)})

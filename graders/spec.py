@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.gateway import HttpRequest, HttpResponse
 from sandbox.gateway.outside import idempotency_key, read_json
+from sandbox.runtimes import get_runtime, language_of
 
 if TYPE_CHECKING:
     from graders.facts import Effect, Sent
@@ -397,13 +398,16 @@ class Submission:
     language: str = "python"
 
     @classmethod
-    def read(cls, path: Path, language: str = "python") -> "Submission":
-        """Read a folder, or a single file as that folder's entry point. OSError when something
-        cannot be read, UnicodeDecodeError naming the file when one is no UTF-8 text."""
+    def read(cls, path: Path, language: str = "") -> "Submission":
+        """Read a folder, or a single file as that folder's entry point. Its language is the one
+        whose entry point is there, if none is named. OSError when something cannot be read,
+        UnicodeDecodeError naming the file when one is no UTF-8 text."""
         if path.is_file():
-            return cls({"main.py": read_text(path)}, language)
+            language = language or language_of([f"main{path.suffix}"])
+            return cls({get_runtime(language).entry_point: read_text(path)}, language)
         found = sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
-        return cls({str(p.relative_to(path)): read_text(p) for p in found}, language)
+        files = {str(p.relative_to(path)): read_text(p) for p in found}
+        return cls(files, language or language_of(files))
 
     @property
     def has_transactions(self) -> bool:

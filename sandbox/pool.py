@@ -17,10 +17,12 @@ log = logging.getLogger(__name__)
 
 class BrokerPool:
     """Keeps `size` brokers warm. Each slot starts a broker, offers it, and starts the next one once
-    the offered one is taken or has died."""
+    the offered one is taken or has died. Not `refills`: only `size` brokers are lent in all, for
+    who needs no more; a start costs more than a second of CPU."""
 
-    def __init__(self, size: int = 1) -> None:
+    def __init__(self, size: int = 1, *, refills: bool = True) -> None:
         self._size = size
+        self._refills = refills
         self._warm: dict[Broker, asyncio.Event] = {}  # the event: it was taken
         self._offered = asyncio.Condition()
         self._slots: list[asyncio.Task[None]] = []
@@ -83,7 +85,8 @@ class BrokerPool:
         return usable
 
     async def _keep_one_warm(self) -> None:
-        while True:
+        taken = False
+        while self._refills or not taken:
             try:
                 broker = await Broker.start()
             except (SandboxError, OSError) as error:  # OSError: no space, too many files
@@ -91,10 +94,11 @@ class BrokerPool:
                 self._failure = error
                 await asyncio.sleep(RETRY_AFTER)
                 continue
-            await self._offer(broker)
+            taken = await self._offer(broker)
 
-    async def _offer(self, broker: Broker) -> None:
-        """Return once `broker` is taken, or has ended without; destroy it when it is not taken."""
+    async def _offer(self, broker: Broker) -> bool:
+        """Return once `broker` is taken, or has ended without, and which of the two; destroy it
+        when it is not taken."""
         taken = asyncio.Event()
         waits = [asyncio.create_task(taken.wait()), asyncio.create_task(broker.ended())]
         try:
@@ -102,6 +106,7 @@ class BrokerPool:
                 self._warm[broker] = taken
                 self._offered.notify_all()
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return taken.is_set()
         finally:
             self._warm.pop(broker, None)
             for wait in waits:

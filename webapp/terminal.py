@@ -61,7 +61,7 @@ async def grade_here(
     await prepare(say)
     databases = Cluster.programs()
     await databases.start()
-    pool = BrokerPool()
+    pool = BrokerPool(refills=False)
     await pool.start()
     try:
         return await grade(

@@ -1,9 +1,11 @@
 """What a candidate's program runs on, one module per language."""
 
-from sandbox.runtimes import python
+from collections.abc import Iterable, Mapping
+
+from sandbox.runtimes import node, python
 from sandbox.runtimes.runtime import Runtime
 
-RUNTIMES: dict[str, Runtime] = {"python": python.RUNTIME}
+RUNTIMES: dict[str, Runtime] = {r.language: r for r in (python.RUNTIME, node.RUNTIME)}
 LANGUAGES = tuple(RUNTIMES)
 
 
@@ -16,4 +18,27 @@ def get_runtime(language: str) -> Runtime:
         raise ValueError(f"No runtime for the language '{language}'. Known: {known}") from None
 
 
-__all__ = ["LANGUAGES", "RUNTIMES", "Runtime", "get_runtime"]
+def language_of(files: Iterable[str]) -> str:
+    """Return the language that files (their paths) are written in, by the entry point among them;
+    the first one we know when there is none."""
+    found = (name for name, runtime in RUNTIMES.items() if runtime.entry_point in set(files))
+    return next(found, LANGUAGES[0])
+
+
+def problems(language: str, files: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with a submission at first sight, each problem one line for people.
+
+    `files` maps path to text. Nothing of it is executed. Empty list: worth starting.
+    """
+    runtime = get_runtime(language)
+    if not any(text.strip() for text in files.values()):
+        return ["The submission is empty."]
+    if runtime.entry_point not in files:
+        how = " ".join((language, runtime.entry_point))
+        return [f"There is no {runtime.entry_point}: the program is started as `{how}`."]
+    if not files[runtime.entry_point].strip():
+        return [f"{runtime.entry_point} is empty."]
+    return runtime.check(files)
+
+
+__all__ = ["LANGUAGES", "RUNTIMES", "Runtime", "get_runtime", "language_of", "problems"]

@@ -42,6 +42,7 @@ json.dump(problems, sys.stdout)
 
 class PythonRuntime:
     language = "python"
+    title = "Python"
     entry_point = "main.py"
 
     def folder(self) -> Path:
@@ -65,12 +66,6 @@ class PythonRuntime:
         return [f"{INSIDE}/bin/python", "-u", str(source / self.entry_point)]
 
     def check(self, files: Mapping[str, str]) -> list[str]:
-        if not any(text.strip() for text in files.values()):
-            return ["The submission is empty."]
-        if self.entry_point not in files:
-            return [f"There is no {self.entry_point}: the program is started as `python main.py`."]
-        if not files[self.entry_point].strip():
-            return [f"{self.entry_point} is empty."]
         return _parse({path: text for path, text in files.items() if path.endswith(".py")})
 
     async def make(self, target: Path) -> None:

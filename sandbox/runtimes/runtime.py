@@ -8,10 +8,12 @@ from typing import Protocol
 class Runtime(Protocol):
     """How programs of one language are checked and started in a box.
 
-    language: its name in challenges and commands. entry_point: the file a program must have.
+    language: its name in challenges and commands; title: its name for people. entry_point: the
+    file a program must have.
     """
 
     language: str
+    title: str
     entry_point: str
 
     @property
@@ -26,7 +28,7 @@ class Runtime(Protocol):
         """Return the command that starts the program whose files are at `source` in the box."""
 
     def check(self, files: Mapping[str, str]) -> list[str]:
-        """Return what is wrong with a submission at first sight, each problem one line for people.
+        """Return what is wrong with the sources at first sight, each problem one line for people.
 
         `files` maps path to text. Nothing of it is executed. Empty list: worth starting.
         """

@@ -53,7 +53,7 @@ def skills(challenge) -> list[str]:
 @click.command()
 @click.argument("challenge")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--language", default="python", show_default=True)
+@click.option("--language", default="", help="If not that of the entry point.")
 @click.option("--seed", default=VISIBLE_SEED, show_default=True, help="What is drawn at random.")
 @click.option("--scenario", "scenarios", multiple=True, help="Play only this one; repeatable.")
 @click.option("--driver", default="process", show_default=True, type=click.Choice(["process"]))
@@ -70,12 +70,13 @@ def grade(challenge, path, language, seed, scenarios, driver, json_file, html_fi
     with usage_errors(terminal.Unusable), kept_or_temporary(history) as folder:
         known = terminal.challenge_named(challenge)
         terminal.check_scenarios(known, scenarios)
-        if language not in known.languages:
+        submission = terminal.read_submission(path, language)
+        if submission.language not in known.languages:
             raise click.UsageError(f"{challenge} is for: {', '.join(known.languages)}")
         report = asyncio.run(
             terminal.grade_here(
                 known,
-                terminal.read_submission(path, language),
+                submission,
                 seed=seed,
                 scenarios=scenarios,
                 history=folder,
