@@ -15,6 +15,7 @@ from pygments.lexers.special import TextLexer
 from pygments.util import ClassNotFound
 
 from graders.verdicts import ORDER, Verdict
+from sandbox.runtimes import get_runtime
 from webapp import frontend_build
 
 EXAMPLE = Path(__file__).with_name("example_check.json")
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         verdict_sign=verdict_sign,
         verdict_word=verdict_word,
+        language=language,
         duration=duration,
         moment=moment,
         code_lines=code_lines,
@@ -66,6 +68,11 @@ def verdict_word(verdict: str | None) -> str:
 def worst_first(checks: list[dict]) -> list[dict]:
     """A report's checks with what needs reading on top, else in their own order."""
     return sorted(checks, key=lambda check: ORDER.index(check["verdict"]))
+
+
+def language(name: str) -> str:
+    """A language's name for people."""
+    return get_runtime(name).title
 
 
 def duration(value: float | timedelta | None) -> str:

@@ -26,6 +26,21 @@ def test_accepting_begins_an_attempt_in_this_browser(client, invite, session):
     assert client.get(answer.location).status_code == 200
 
 
+def test_the_project_begins_in_the_chosen_language(client, invite, session):
+    link = invite()
+    assert client.get(link).text.count("<option") == 2
+    client.post(link, data={**FORM, "language": "node"})
+    (attempt,) = session.scalars(select(Attempt))
+    assert attempt.language == "node"
+    assert "main.js" in attempt.workspace.files
+
+
+def test_an_unknown_language_is_refused(client, invite, session):
+    answer = client.post(invite(), data={**FORM, "language": "cobol"})
+    assert "Not a valid choice" in answer.text
+    assert session.scalars(select(Attempt)).all() == []
+
+
 def test_a_time_limit_begins_with_acceptance(client, invite, session):
     client.post(invite(minutes=90), data=FORM)
     attempt = session.scalars(select(Attempt)).one()

@@ -102,7 +102,7 @@ def check_usable(invite: Invite) -> None:
         )
 
 
-def accept(db: Session, token: str, name: str) -> Attempt:
+def accept(db: Session, token: str, name: str, language: str) -> Attempt:
     """Use up the invite and return its attempt, begun now unless this is a link to resume.
 
     Raises InviteProblem. Of several at once, one gets in.
@@ -114,16 +114,15 @@ def accept(db: Session, token: str, name: str) -> Attempt:
         attempt = db.get_one(Attempt, invite.attempt_id)
         tag = audit.Tag.ATTEMPT_RESUMED
     else:
-        attempt = begin(db, invite, name)
+        attempt = begin(db, invite, name, language)
         tag = audit.Tag.INVITE_ACCEPTED
     audit.record(db, tag, actor=f"attempt:{attempt.id}", target=f"invite:{invite.id}")
     return attempt
 
 
-def begin(db: Session, invite: Invite, name: str) -> Attempt:
-    """Begin the attempt of an invite with the challenge's starter files."""
+def begin(db: Session, invite: Invite, name: str, language: str) -> Attempt:
+    """Begin the attempt of an invite with the challenge's starter files in a language."""
     challenge = catalogue.load(invite.challenge)
-    language = challenge.languages[0]
     attempt = Attempt(
         challenge=challenge.name,
         language=language,

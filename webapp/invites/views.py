@@ -18,15 +18,16 @@ def landing(token: str):
     if invite.attempt_id and sessions.holds_attempt(invite.attempt_id):
         return redirect(url_for("workspace.show", attempt_id=invite.attempt_id))
     services.check_usable(invite)
-    form = AcceptForm(name=invite.candidate_name)
+    challenge = catalogue.load(invite.challenge)
+    form = AcceptForm.about(invite, challenge.languages)
     if form.validate_on_submit():
-        attempt = services.accept(session(), token, form.name.data)
+        attempt = services.accept(session(), token, form.name.data, form.language.data)
         sessions.enter_attempt(attempt)
         return redirect(url_for("workspace.show", attempt_id=attempt.id))
     return render_template(
         "invites/landing.html",
         invite=invite,
-        challenge=catalogue.load(invite.challenge),
+        challenge=challenge,
         form=form,
         retention_days=RETENTION_DAYS,
     )

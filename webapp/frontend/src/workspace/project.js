@@ -5,7 +5,7 @@ export class Project extends EventTarget {
   constructor(files) {
     super();
     this.files = new Map(Object.entries(files));
-    this.open = this.files.has("main.py") ? "main.py" : this.paths()[0];
+    this.open = this.paths().find((path) => /^main\.\w+$/.test(path)) ?? this.paths()[0];
   }
 
   paths() {
