@@ -145,9 +145,10 @@ def invite(page: Page, platform: Platform, name: str = "Åsa Grünwald", minutes
     return page.get_by_label("Invitation link").input_value()
 
 
-def accept(page: Page, link: str) -> None:
-    """Open an invite as the candidate and begin."""
+def accept(page: Page, link: str, language: str = "Python") -> None:
+    """Open an invite as the candidate and begin, in a language."""
     page.goto(link)
+    page.get_by_label("Language").select_option(label=language)
     page.get_by_label("I have read how my data is used.").check()
     page.get_by_role("button", name="Start").click()
     expect(page.locator(".cm-content")).to_be_visible()
@@ -159,9 +160,9 @@ def candidate(context: BrowserContext, link: str) -> Page:
     return page
 
 
-def write_program(page: Page, text: str) -> None:
-    """Replace main.py by this text, through the editor."""
-    page.get_by_role("button", name="main.py").click()
+def write_program(page: Page, text: str, file: str = "main.py") -> None:
+    """Replace a file by this text, through the editor."""
+    page.get_by_role("button", name=file).click()
     page.locator(".cm-content").click()
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(text)

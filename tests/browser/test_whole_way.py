@@ -9,6 +9,7 @@ from tests.browser.served import JUDGED_MS, SOLUTIONS, accept, invite, write_pro
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 FORGETFUL = (SOLUTIONS / "rejected" / "no_dedup" / "main.py").read_text()
+NODE = (SOLUTIONS / "accepted" / "node_kafkajs" / "main.js").read_text()
 TALKATIVE = FORGETFUL.replace(
     "self.handle(", 'print("one more", flush=True)\n            self.handle('
 )
@@ -58,6 +59,19 @@ def test_a_program_that_cannot_start_is_told_why(platform, interviewer, open_pag
     expect(checks).to_contain_text("The program was not started.", timeout=JUDGED_MS)
     expect(checks).to_contain_text("main.py")
     expect(candidate.locator("#run-state")).to_contain_text("FAIL")
+
+
+def test_a_candidate_may_write_node(platform, interviewer, open_page):
+    candidate = open_page().page
+    accept(candidate, invite(interviewer, platform, "Ada Node"), "Node.js")
+    expect(candidate.get_by_role("button", name="books.js")).to_be_visible()
+    write_program(candidate, NODE, "main.js")
+    candidate.keyboard.press("Control+Enter")
+    state = candidate.locator("#run-state")
+    expect(state).to_contain_text("PASS", timeout=JUDGED_MS)
+    interviewer.goto(f"{platform.address}/interviews?q=Ada+Node")
+    interviewer.get_by_role("row").filter(has_text="Ada Node").get_by_role("link").click()
+    expect(interviewer.locator(".facts").first).to_contain_text("Node.js")
 
 
 def test_an_invite_opens_once(platform, interviewer, open_page):
