@@ -180,6 +180,9 @@ class FetchObserver(Observer):
         self._names = names
         self._sessions: defaultdict[str, dict[int, Positions]] = defaultdict(dict)
 
+    def understood(self, instance: str, body: Body) -> set[str | None]:
+        return {topic for topic, _ in self.forwarded(instance, body)}
+
     def forwarded(self, instance: str, body: Body) -> Positions:
         positions: Positions = {}
         if body.get("SessionEpoch", -1) > 0:

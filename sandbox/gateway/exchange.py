@@ -148,9 +148,15 @@ class Intake:
             return
         armed = self.faults.armed(exchange.api)
         if armed:
-            asked = Asked(exchange.body, topics_of(exchange.api, exchange.body))
+            asked = Asked(exchange.body, self._topics(instance, exchange))
             exchange.faults = [f for f in armed if f.chooses(instance, asked)]
             exchange.what = describe(exchange.api, exchange.body) if exchange.faults else ""
+
+    def _topics(self, instance: str, exchange: Exchange) -> set[str | None]:
+        named = set(topics_of(exchange.api, exchange.body))
+        if exchange.observer is None:
+            return named
+        return named | exchange.observer.understood(instance, exchange.body)
 
     def _cut_off(self, instance: str, api: str, why: str) -> CutOff:
         self.refused(instance, api, why)

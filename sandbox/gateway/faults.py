@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     """A Kafka request as faults look at it; a topic is None when nobody knows its id."""
 
     body: Body
-    topics: list[str | None]
+    topics: set[str | None]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,10 @@ from sandbox.gateway.codec import Body
 class Observer:
     """Sees nothing; the ground of all others."""
 
+    def understood(self, instance: str, body: Body) -> set[str | None]:
+        """Return the topics that a request is about though it does not name them."""
+        return set()
+
     def forwarded(self, instance: str, body: Body) -> Any:
         """See a request on its way to the broker; return what to remember of it."""
 

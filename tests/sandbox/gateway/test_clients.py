@@ -87,3 +87,28 @@ async def test_a_topic_led_by_another_broker_is_held_alone(broker: Broker, progr
     await stage.fact("commit", topic=stage.late, offset=2)
     await stage.close()
     assert stage.gateway.failure is None
+
+
+@pytest.mark.parametrize("program", ["confluent", "kafka_python", "aiokafka_transactions"])
+async def test_a_topic_lags_from_some_moment_on(broker: Broker, program: str) -> None:
+    """Also for a client that has named its topics once and for all, in a fetch session; and it
+    remains a member of its group meanwhile."""
+    stage = Stage(broker, late_led_at=OTHER_PORT)
+    await stage.create_topics()
+    await stage.start("app", program, PROTOCOL="classic", TOPIC=f"{stage.topic},{stage.late}")
+    await stage.send(2, topic=stage.late)
+    await stage.fact("commit", topic=stage.late, offset=2)
+    await stage.gateway.fault("Fetch", nth=6).delay(0).wait_applied()  # each topic idles
+    held = stage.gateway.fault("Fetch", topic=stage.late, times=None).hold()
+    await held.wait_applied()
+    await stage.send(1, topic=stage.late)
+    beats = stage.gateway.fault("Heartbeat", nth=5).delay(0)
+    await stage.send(3)
+    await stage.fact("commit", topic=stage.topic, offset=3)
+    await beats.wait_applied()
+    assert held.held and not stage.of("fetched", topic=stage.late, last=2)
+    held.release()
+    await stage.fact("commit", topic=stage.late, offset=3)
+    assert not stage.of("left")
+    await stage.close()
+    assert stage.gateway.failure is None
