@@ -94,7 +94,12 @@ async def grade(
             limits=replace(
                 challenge.limits or Limits(), wall_s=MORE_PATIENCE * SCENARIO_S / SLOWEST
             ),
-            door_ports=(KAFKA_PORT, DATABASE_PORT, *challenge.service_ports),
+            door_ports=(
+                KAFKA_PORT,
+                *challenge.leader_ports.values(),
+                DATABASE_PORT,
+                *challenge.service_ports,
+            ),
         )
         async with AsyncExitStack() as stack:
             grading = Grading(

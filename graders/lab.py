@@ -22,7 +22,7 @@ from typing import Any
 
 from graders.asking import BadAnswer, Question
 from graders.checks.eff import state_differences
-from graders.conditions import Condition, undone
+from graders.conditions import Condition, applied, undone
 from graders.facts import (
     Asked,
     Connection,
@@ -43,7 +43,7 @@ from graders.spec import Challenge, Event, Scenario, variable_of
 from graders.tail import Reaction, Tail
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
 from sandbox.box import Limits
-from sandbox.gateway import CallFaultBuilder, FaultBuilder, Gateway
+from sandbox.gateway import CallFaultBuilder, Fault, FaultBuilder, Gateway
 from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
 
@@ -236,6 +236,21 @@ class Lab:
         return self.gateway.fault(
             COMMIT_APIS, instance=instance.name if instance else None, **match
         )
+
+    async def lag(self, topic: str, instance: Instance) -> Fault:
+        """Let a topic that `lags` come late to an instance, which goes on with the others: nothing
+        that is sent to it from now on reaches the instance before `release()`.
+
+        Raises ValueError for a topic that does not lag, NotExercised when nobody reads it.
+        """
+        if topic not in self.challenge.leader_ports:
+            raise ValueError(f"{topic} is led by the same broker as others, which would lag too")
+        fault = self.gateway.fault(
+            "Fetch", instance=instance.name, topic=self.topic(topic), times=None
+        ).hold()
+        # A Fetch that was under way already would still bring what comes.
+        await self.until(applied(fault), why=f"{instance.name} to ask for more of {topic}")
+        return fault
 
     def calls(self, service: str, id: str | None = None, **match: Any) -> CallFaultBuilder:
         """The program's calls to an outside service, those about one event when its id is given, as

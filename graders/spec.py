@@ -34,6 +34,7 @@ MAX_FILES = 60
 MAX_FILE_BYTES = 256_000
 MAX_TOTAL_BYTES = 1_000_000
 FIRST_SERVICE_PORT = 8081
+FIRST_LEADER_PORT = 9093
 
 Row = Mapping[str, Any]
 # A record's headers in their order; a name may come more than once.
@@ -74,12 +75,14 @@ class TopicSpec:
     PAYMENTS_TOPIC (see `variable_of`). `role` says who writes and who reads: the grader sends
     events to an "input" and answers to a "reply" topic, and the program reads both; the program
     writes to an "output" topic, and to an "internal" one that it reads itself. The grader reads
-    what the program writes.
+    what the program writes. `lags`: it can be made to come late (`Lab.lag`); to the program it
+    seems to be led by a broker of its own.
     """
 
     name: str
     partitions: int = 3
     role: str = "input"
+    lags: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -380,6 +383,12 @@ class Challenge:
     def service_ports(self) -> dict[int, ServiceSpec]:
         """The services by the port at which the program finds them."""
         return dict(enumerate(self.services, FIRST_SERVICE_PORT))
+
+    @property
+    def leader_ports(self) -> dict[str, int]:
+        """The ports at which the program finds the leaders of the topics that can lag."""
+        lagging = (topic.name for topic in self.topics if topic.lags)
+        return {name: port for port, name in enumerate(lagging, FIRST_LEADER_PORT)}
 
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name; KeyError with the known names when there is none."""

@@ -80,6 +80,7 @@ async def open_lab(
                 groups=frozenset(groups.values()),
             ),
             services=outside_services(challenge, answers),
+            leaders={topics[name]: port for name, port in challenge.leader_ports.items()},
         )
         stack.push_async_callback(gateway.close)
         sink = await stack.enter_async_context(
