@@ -24,11 +24,12 @@ the change. Silent where CHO-2 speaks.
 
 **CHO-4 no ghost.** Something was announced that was not true: it was seen before the grader let go
 of the row that it tells of, which was committed only after that by the database's clock; or there
-never was such a row; or
-the row holds other values than the event that began the subject; or an event that must come first
-had not yet been handed to the service that announced it. Facts about what was handed out come
-before the program gets it, and records are seen after they are written, so late sight accuses
-nobody.
+never was such a row; or the row holds other values than the event that began the subject; or an
+event that must come first had not yet been handed to the service that announced it. The last is
+asked of the row as well, announced or not: goods that were sent off unpaid are gone. Facts about
+what was handed out come before the program gets it, and rows and records are seen after they are
+written, so late sight accuses nobody. A need that a service of the program has yet to announce
+accuses no row: the change may be there already.
 
 **CHO-5 cross-topic delay.** At rest a step is owed, and an event that calls for it was committed by
 the service before it was handed one that usually comes earlier: it met the consequence first, and
@@ -53,7 +54,7 @@ needs of a type (CHO-4), and the effects that an event must have (EFF-1).
 The failure at #38 calls for a release, and everything is at rest without one: the goods are lost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run, differs
@@ -224,14 +225,34 @@ def ghost(run: Run) -> Iterator[Finding]:
     told = run.choreography
     accused: set[tuple[str, str]] = set()
     for spec, announcement in told.written if run.drained else ():
-        about = told.by_subject.get(announcement.subject)
         key = (announcement.subject, announcement.type)
-        if about is None or key in accused:
+        if announcement.subject not in told.by_subject or key in accused:
             continue
-        untrue = untrue_row(run, spec, announcement) or untimely(run, spec, announcement)
-        if untrue:
+        unknown = unknown_need(run, spec, spec.needs, announcement.subject, announcement.n)
+        if untrue := untrue_row(run, spec, announcement) or unknown:
             accused.add(key)
             yield haunted(announcement, *untrue)
+    for spec, row in first_rows(told) if run.drained else ():
+        needs = needs_of_row(told, spec, row.id)
+        unknown = unknown_need(run, spec, needs, row.id, row.n)
+        if unknown and (row.id, spec.type) not in accused:
+            yield hasty(row, *unknown)
+
+
+def first_rows(told: Choreography) -> Iterator[tuple[AnnouncementSpec, Effect]]:
+    """The first row about each subject in each table of the contract, with the announcement's
+    contract that tells of it."""
+    for spec in told.spec.announcements:
+        for subject in told.by_subject:
+            yield from ((spec, row) for row in told.rows.get((spec.row, subject), ())[:1])
+
+
+def needs_of_row(told: Choreography, spec: AnnouncementSpec, subject: str) -> list[str]:
+    """The events that must have come before a row, without those that the program has yet to
+    announce."""
+    ours = {each.type for each in told.spec.announcements}
+    come = {announcement.type for announcement in told.by_subject[subject]}
+    return [need for need in spec.needs if need in come or need not in ours]
 
 
 def untrue_row(
@@ -277,21 +298,23 @@ def other_values(run: Run, announcement: Announcement, row: Effect) -> tuple[str
     return f"with a row of other values ({values})", FactRef(row.n, f"{row.spot} was written.")
 
 
-def untimely(
-    run: Run, spec: AnnouncementSpec, announcement: Announcement
+def unknown_need(
+    run: Run, spec: AnnouncementSpec, needs: Iterable[str], subject: str, n: int
 ) -> tuple[str, FactRef] | None:
-    """Which event that must come first had not come; None when all had."""
-    about = run.choreography.by_subject[announcement.subject]
+    """Which event that must come first had not come to the service before fact number `n`; None
+    when all had, or nobody can tell."""
+    about = run.choreography.by_subject[subject]
     view = reader_of(run, about, spec)
-    for need in spec.needs:
+    for need in needs:
         known = [a for a in about if a.type == need]
         if not known:
             end = FactRef(len(run.history), f"Until the end there was no {need} of this order.")
             return f"without {need}", end
         read = [a for a in known if view is not None and view.reads(a.topic)]
-        handed = [view.fetch_of(place_of(a), before=announcement.n) for a in read] if view else []
+        handed = [view.fetch_of(place_of(a), before=n) for a in read] if view else []
         if read and not any(handed):
-            return f"before it knew of {need}", FactRef(read[0].n, f"{need} came at this moment.")
+            came = FactRef(read[0].n, f"{need} came at this moment.")
+            return f"before {need} was known to the service", came
     return None
 
 
@@ -312,6 +335,22 @@ def haunted(announcement: Announcement, what: str, other: FactRef) -> Finding:
         rows=tuple(sorted({announcement.n, other.n})),
         places=(place_of(announcement),),
         ids=(announcement.subject,),
+    )
+
+
+def hasty(row: Effect, what: str, other: FactRef) -> Finding:
+    """CHO-4 about one row."""
+    return Finding(
+        "CHO-4",
+        Verdict.FAIL,
+        claim=f"{row.table} got its row for {row.id} {what}.",
+        first=FactRef(row.n, f"{row.instance or 'The program'} committed {row.spot}."),
+        second=other,
+        both="A change may be made only when all that it needs has happened.",
+        why="What is missing may never come, or its contrary may, such as a declined payment. What "
+        "was done by then cannot be taken back.",
+        rows=tuple(sorted({row.n, other.n})),
+        ids=(row.id,),
     )
 
 

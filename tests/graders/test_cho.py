@@ -203,7 +203,59 @@ def test_shipping_before_the_payment_was_read_is_cho_4():
     play.fetch("shipping", "payments", 0)
     history = play.end()
     assert verdicts(history) == {"CHO-4": FAIL}
-    assert "before it knew of PaymentCaptured" in claims(history, "CHO-4")[0]
+    assert "before PaymentCaptured was known to the service" in claims(history, "CHO-4")[0]
+
+
+def test_shipping_before_the_payment_was_sent_is_cho_4():
+    play = Play()
+    reserved = play.reserve("ord-1")
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    play.send("PaymentCaptured", "ord-1", reserved)
+    assert verdicts(play.end()) == {"CHO-4": FAIL}
+
+
+@pytest.mark.parametrize("last", ["PaymentCaptured", "StockReserved"])
+def test_a_delivery_before_the_last_of_its_needs_is_cho_4_though_it_is_announced_later(last: str):
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1")
+    events = {
+        "StockReserved": lambda: play.write("StockReserved", "ord-1", placed),
+        "PaymentCaptured": lambda: play.send("PaymentCaptured", "ord-1", placed),
+    }
+    at_last = events.pop(last)
+    for write in events.values():
+        write()
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", at_last())
+    history = play.end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    (claim,) = claims(history, "CHO-4")
+    assert claim.startswith(f"deliveries got its row for ord-1 before {last} was known")
+
+
+def test_a_delivery_that_waits_for_its_announcement_is_fine():
+    play = Play()
+    captured = play.send("PaymentCaptured", "ord-1", play.reserve("ord-1"))
+    play.row("deliveries", "ord-1")
+    play.reserve("ord-2")
+    play.write("OrderShipped", "ord-1", captured)
+    play.release("ord-2", play.fail("ord-2"))
+    assert verdicts(play.end()) == {}
+
+
+def test_a_delivery_without_a_payment_is_cho_4_though_it_is_never_announced():
+    play = steady()
+    play.reserve("ord-4")
+    play.row("deliveries", "ord-4")
+    assert verdicts(play.end()) == {"CHO-4": FAIL, "CHO-6": FAIL}
+
+
+def test_a_release_is_not_too_early_when_the_reservation_has_yet_to_be_announced():
+    play = steady()
+    cancel_unannounced(play, "ord-4")
+    assert "CHO-4" not in verdicts(play.end(quiet=False))
 
 
 def test_a_release_of_what_was_rejected_is_cho_4():
@@ -276,15 +328,23 @@ def test_a_step_that_may_still_come_is_inconclusive():
 def test_a_change_that_was_never_announced_is_cho_6():
     play = steady()
     play.reserve("ord-4")
-    play.row("releases", "ord-4")
     play.fail("ord-4")
-    play.reserve("ord-5")
-    play.row("deliveries", "ord-5")
+    play.row("releases", "ord-4")
+    cancel_unannounced(play, "ord-5")
     history = play.end()
     assert verdicts(history) == {"CHO-6": FAIL}
-    (first, second) = claims(history, "CHO-6")
+    (first, second, third) = claims(history, "CHO-6")
     assert "StockReleased is missing" in first
-    assert "deliveries has a row for ord-5 that was never announced" in second
+    assert "StockReserved or StockRejected is missing" in second
+    assert "releases has a row for ord-5 that was never announced" in third
+
+
+def cancel_unannounced(play: Play, order: str) -> None:
+    """The goods of a cancelled order were reserved and put back, and stock told nobody."""
+    play.send("OrderPlaced", order)
+    play.row("reservations", order)
+    play.write("OrderFailed", order, play.send("OrderCancelled", order))
+    play.row("releases", order)
 
 
 def test_an_order_that_nobody_answers_is_owed_a_reservation_step():

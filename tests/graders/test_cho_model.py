@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from graders.choreography import Announcement, Choreography
-from graders.facts import Commit, Effect, Fact, Output, State
+from graders.facts import Commit, Effect, Fact, Fetched, Output, State
 from graders.history import History
 from graders.verdicts import Verdict
 from tests.graders.orders import CHALLENGE, Play
@@ -235,6 +235,29 @@ def unpaid(data: st.DataObject, history: History) -> list[Fact]:
     return facts
 
 
+def deliver_early(data: st.DataObject, history: History) -> list[Fact]:
+    """A delivery that is written before the last of the events that it needs is known."""
+    rows = [f for f in history.of(Effect) if f.table == "deliveries"]
+    assume(rows)
+    row = data.draw(st.sampled_from(rows))
+    told = Choreography(history).by_subject[row.id]
+    lasts = [
+        first_fetch(history, next(a for a in told if a.type == need))
+        for need in ("StockReserved", "PaymentCaptured")
+    ]
+    last = max(lasts, key=lambda fetch: fetch.n)
+    return inserted(History(f for f in history if f is not row), row, last)
+
+
+def first_fetch(history: History, announcement: Announcement) -> Fetched:
+    """How shipping was handed an event."""
+    return next(
+        f
+        for f in history.of(Fetched)
+        if f.topic == announcement.topic and f.first == announcement.offset
+    )
+
+
 Mutation = Callable[[st.DataObject, History], list[Fact]]
 
 MUTATIONS: dict[Mutation, tuple[dict[str, Verdict], set[str]]] = {
@@ -246,6 +269,7 @@ MUTATIONS: dict[Mutation, tuple[dict[str, Verdict], set[str]]] = {
     # Which of the two it is depends on what reached the service first.
     drop_announcement: ({}, {"CHO-5", "CHO-6"}),
     unpaid: ({"CHO-4": FAIL}, {"CHO-1"}),
+    deliver_early: ({"CHO-4": FAIL}, set()),
 }
 
 
