@@ -248,6 +248,7 @@ class Lab:
         fault = self.gateway.fault(
             "Fetch", instance=instance.name, topic=self.topic(topic), times=None
         ).hold()
+        self.tell(f"From now on {topic} comes late to {instance.name}.")
         # A Fetch that was under way already would still bring what comes.
         await self.until(applied(fault), why=f"{instance.name} to ask for more of {topic}")
         return fault

@@ -127,6 +127,12 @@ class Payments:
             if first := next(placed, None):
                 await self.charge(Event(first.id, first.key, first.value), record.field("event_id"))
 
+    async def charge_at_once(self, placed: Sequence[Event]) -> list[Sent]:
+        """Charge orders without waiting for their goods."""
+        return [
+            sent for event in placed for sent in await self.charge(event, event.value["event_id"])
+        ]
+
     async def charge(self, placed: Event, cause: Any) -> list[Sent]:
         """Charge an order in answer to an event; nothing when that was done."""
         if placed.id in self.charged:
@@ -190,24 +196,32 @@ def every(conditions: Sequence[Condition]) -> Condition:
     )
 
 
+def some(conditions: Sequence[Condition]) -> Condition:
+    """At least one of these."""
+    return Condition(
+        " or ".join(condition.text for condition in conditions),
+        lambda h: any(condition.holds(h) for condition in conditions),
+    )
+
+
 def is_about(output: Output, id: str, types: Sequence[str]) -> bool:
     value = output.value if isinstance(output.value, dict) else {}
     return value.get("order_id") == id and value.get("type") in types
 
 
-def passed(lab: Lab, app: str, ids: Sequence[str], type: str) -> Condition:
-    """The app's group has committed past an event of this type about one of these orders."""
+def passed(lab: Lab, app: str, id: str, type: str) -> Condition:
+    """The app's group has committed past an event of this type about an order."""
 
     def places() -> set[tuple[str, int, int]]:
         written = (
             (lab.topic(o.topic), o.partition, o.offset)
             for o in lab.history.of(Output)
-            if any(is_about(o, id, (type,)) for id in ids)
+            if is_about(o, id, (type,))
         )
         sent = (
             (s.topic, s.partition, s.offset or 0)
             for s in lab.history.of(Sent)
-            if s.value.get("type") == type and s.value.get("order_id") in ids
+            if s.value.get("type") == type and s.value.get("order_id") == id
         )
         return {*written, *sent}
 
@@ -220,7 +234,7 @@ def passed(lab: Lab, app: str, ids: Sequence[str], type: str) -> Condition:
             for topic, partition, offset in found
         )
 
-    return Condition(f"{app} to commit past {type} of one of {len(ids)} orders", holds)
+    return Condition(f"{app} to commit past {type} of {id}", holds)
 
 
 async def steady_orders(lab: Lab) -> None:
@@ -314,19 +328,51 @@ async def news_before_the_order(lab: Lab) -> None:
     payments.declined = {event.id for event in refused}
     await open_shop(lab)
     await lab.until(group_stable(2), within=15, why="both services to take up their partitions")
-    news = [
-        sent
-        for placed in (*refused, *paid)
-        for sent in await payments.charge(placed, placed.value["event_id"])
-    ]
+    news = await payments.charge_at_once([*refused, *paid])
     await lab.reached(every([committed_past(sent) for sent in news]), within=USUALLY_S)
     failed = [p for p in refused if announced(p.id, "OrderFailed").holds(lab.history)]
-    known = [passed(lab, "stock", [placed.id], "OrderFailed") for placed in failed]
+    known = [passed(lab, "stock", placed.id, "OrderFailed") for placed in failed]
     await lab.reached(every(known), within=USUALLY_S)
     late = [replace(event, expect={}) for event in refused]
     await lab.send("orders", [*late, *paid, *usual])
     await lab.settle()
     await lab.aftershock()
+
+
+async def each_comes_last(lab: Lab) -> None:
+    """Shipping knows two of the three events that it needs, and the third is long in coming: first
+    the payment service takes its time, then the orders lag for stock, at last for shipping itself.
+    Exposes programs that ship without one of them, and those that do nothing about an order when it
+    comes last."""
+    payments = Payments(lab)
+    stock, shipping = await open_shop(lab)
+    await lab.until(group_stable(2), within=15, why="both services to take up their partitions")
+
+    sent = await lab.send("orders", placed := orders(lab.rng, 3))
+    await tempted(lab, sent, "OrderPlaced", "StockReserved")
+    await payments.charge_at_once(placed)
+    await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
+
+    for late, known in ((stock, "OrderPlaced"), (shipping, "StockReserved")):
+        lag = await lab.lag("orders", late)
+        sent = await lab.send("orders", placed := orders(lab.rng, 3))
+        await payments.charge_at_once(placed)
+        await tempted(lab, sent, known, "PaymentCaptured")
+        lag.release()
+        await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
+
+    payments.attend()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def tempted(lab: Lab, sent: Sequence[Sent], *types: str) -> None:
+    """Wait until shipping has dealt with these events of each order, and a moment longer: it must
+    not ship yet."""
+    known = every([passed(lab, "shipping", s.id, type) for s in sent for type in types])
+    shipped = effects_of(sent, 1, "deliveries") | any_announced(sent, "OrderShipped")
+    await lab.reached(known | shipped, within=USUALLY_S)
+    await lab.reached(shipped, within=TEMPTATION_S)
 
 
 async def cancelled_at_last_moment(lab: Lab) -> None:
@@ -344,7 +390,7 @@ async def cancelled_at_last_moment(lab: Lab) -> None:
     await lab.send("orders", [cancellation(lab.rng, victim)], partition=0)
     failed = announced(placed.id, "OrderFailed")
     await lab.until(failed, within=15, why="shipping to announce the failure")
-    known = passed(lab, "stock", [placed.id], "OrderFailed")
+    known = passed(lab, "stock", placed.id, "OrderFailed")
     await lab.reached(known | waited_for(reserving), within=USUALLY_S)
     await reserving.release()
     await lab.send("orders", orders(lab.rng, 4))
@@ -439,7 +485,7 @@ async def killed_before_announcement(lab: Lab) -> None:
         done = effects_of(sent, at_least=1, place=table)
         await lab.reached(done, within=2.0)
         # Who commits its offset before the announcement is safe does so now, or by a timer.
-        let_go = passed(lab, app, [s.id for s in sent], call)
+        let_go = some([passed(lab, app, s.id, call) for s in sent])
         await lab.reached(let_go, within=TEMPTATION_S)
         await instance.kill()
         writes.drop()

@@ -1,8 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from graders.spec import MAX_FILE_BYTES, MAX_FILES, Submission
+from graders.spec import MAX_FILE_BYTES, MAX_FILES, ServiceSpec, Submission, TopicSpec
+from sandbox.gateway import DATABASE_PORT, KAFKA_PORT
+from tests.graders.challenge import challenge
 
 
 def test_a_folder_is_read_without_what_is_hidden(tmp_path: Path):
@@ -18,6 +21,14 @@ def test_a_folder_is_read_without_what_is_hidden(tmp_path: Path):
 def test_a_single_file_is_the_entry_point(tmp_path: Path):
     (tmp_path / "solution.py").write_text("x = 1")
     assert Submission.read(tmp_path / "solution.py").files == {"main.py": "x = 1"}
+
+
+def test_topics_that_lag_are_led_at_ports_of_their_own():
+    topics = (TopicSpec("payments", lags=True), TopicSpec("refunds"), TopicSpec("ids", lags=True))
+    spec = replace(challenge(), topics=topics, services=(ServiceSpec("mail"),))
+    assert spec.leader_ports.keys() == {"payments", "ids"}
+    ports = [*spec.leader_ports.values(), *spec.service_ports, KAFKA_PORT, DATABASE_PORT]
+    assert len(set(ports)) == len(ports)
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path):
