@@ -89,7 +89,15 @@ async def test_a_topic_led_by_another_broker_is_held_alone(broker: Broker, progr
     assert stage.gateway.failure is None
 
 
-@pytest.mark.parametrize("program", ["confluent", "kafka_python", "aiokafka_transactions"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        "confluent",
+        "kafka_python",
+        "aiokafka_transactions",
+        pytest.param("kafkajs", marks=pytest.mark.long),
+    ],
+)
 async def test_a_topic_lags_from_some_moment_on(broker: Broker, program: str) -> None:
     """Also for a client that has named its topics once and for all, in a fetch session; and it
     remains a member of its group meanwhile."""
@@ -102,7 +110,7 @@ async def test_a_topic_lags_from_some_moment_on(broker: Broker, program: str) ->
     held = stage.gateway.fault("Fetch", topic=stage.late, times=None).hold()
     await held.wait_applied()
     await stage.send(1, topic=stage.late)
-    beats = stage.gateway.fault("Heartbeat", nth=5).delay(0)
+    beats = stage.gateway.fault("Heartbeat", nth=3).delay(0)
     await stage.send(3)
     await stage.fact("commit", topic=stage.topic, offset=3)
     await beats.wait_applied()
