@@ -20,6 +20,7 @@ from graders.conditions import (
 )
 from graders.facts import Commit, Effect, Output, Sent
 from graders.instance import Instance
+from graders.kafka import partition_of
 from graders.lab import Lab
 from graders.spec import Event, OutputRecord
 
@@ -403,22 +404,8 @@ def id_of_partition_1(rng: random.Random) -> str:
     2: so its order, sent to partition 0, and its failure have different readers."""
     while True:
         id = f"ord-{hexes(rng)}"
-        if zlib.crc32(id.encode()) % 2 == 1 and (murmur2(id.encode()) & 0x7FFFFFFF) % 2 == 1:
+        if zlib.crc32(id.encode()) % 2 == 1 and partition_of(id, 2) == 1:
             return id
-
-
-def murmur2(data: bytes) -> int:
-    """The hash of Kafka's default partitioner."""
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    h = 0x9747B28C ^ len(data)
-    whole = len(data) - len(data) % 4
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        h = (h * m & mask) ^ ((k ^ k >> 24) * m & mask)
-    if rest := data[whole:]:
-        h = (h ^ int.from_bytes(rest, "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
 
 
 async def killed_before_change(lab: Lab) -> None:
