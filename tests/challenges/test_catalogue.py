@@ -6,6 +6,7 @@ import pytest
 from challenges import catalogue
 from challenges.catalogue import CatalogueError
 from challenges.idempotent_consumer import scenarios
+from sandbox.runtimes import language_of
 
 FOLDER = catalogue.FOLDER / "idempotent_consumer"
 TEXTS = ("challenge.toml", "schema.sql", "statement.md", "rubric.md")
@@ -37,7 +38,7 @@ def test_every_challenge_loads_and_is_whole(name: str) -> None:
     challenge = catalogue.load(name)
     assert challenge.name == name
     assert 2 <= sum(s.visible for s in challenge.scenarios) < len(challenge.scenarios)
-    assert all("main.py" in files for files in challenge.starter.values())
+    assert all(language_of(files) == language for language, files in challenge.starter.items())
     assert set(challenge.questions) == {use.id for use in challenge.checks}
     assert all(challenge.questions.values())
 
@@ -56,7 +57,7 @@ def test_an_unknown_challenge_names_the_known_ones() -> None:
         ("minutes = 60", "minutes = true", "'minutes' is of the wrong kind"),
         ("minutes = 60", "minutes = ", "line"),
         ('level = "middle"', 'level = "hard"', "level: 'hard'"),
-        ('languages = ["python"]', 'languages = ["cobol"]', "languages: 'cobol'"),
+        ('languages = ["python", ', 'languages = ["cobol", ', "languages: 'cobol'"),
         ("partitions = 3", "partition = 3", "topics: unknown key 'partition'"),
         ('id = "event_id"', "", "effects: 'id' is missing"),
         ("visible = true", 'visible = "yes"', "scenarios: 'visible' is of the wrong kind"),
