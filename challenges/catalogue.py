@@ -24,6 +24,7 @@ from graders.spec import (
     ChoreographySpec,
     EffectTable,
     EffectTopic,
+    OutboxSpec,
     SagaSpec,
     SagaStep,
     Scenario,
@@ -68,6 +69,7 @@ class Description:
     apps: tuple[Any, ...] = ()
     saga: Mapping[str, Any] = field(default_factory=dict)
     choreography: Mapping[str, Any] = field(default_factory=dict)
+    outbox: Mapping[str, Any] = field(default_factory=dict)
     timer_s: float = 0.0
     port: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +128,7 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         **({"serve": member(module, "serve")} if told.services else {}),
         saga=saga(told.saga, f"{file}: saga") if told.saga else None,
         choreography=choreography(told.choreography, f"{file}: choreography"),
+        outbox=build(OutboxSpec, told.outbox, f"{file}: outbox") if told.outbox else None,
         **({"tally": module.tally} if hasattr(module, "tally") else {}),
         timer_s=told.timer_s,
         port=told.port,

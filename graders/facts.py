@@ -37,7 +37,7 @@ class ScenarioBegan(Fact):
     of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient. `groups`
     tells of a program that is started as several apps what the group of each `reads`, and which
     tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the
-    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`."""
+    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`, `outbox` its `OutboxSpec`."""
 
     challenge: str
     scenario: str
@@ -52,6 +52,7 @@ class ScenarioBegan(Fact):
     groups: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     saga: Mapping[str, Any] | None = None
     choreography: Mapping[str, Any] = field(default_factory=dict)
+    outbox: Mapping[str, Any] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -347,8 +348,9 @@ class Effect(Fact):
     `n` follows the order of commits, in a topic that of each partition. `committed_t` is the
     database's own time of the commit on the history's clock (seconds; same machine, same clock as
     `t`), or the time at which the broker acknowledged the record or the service did it. `instance`
-    is known by the connection that wrote, not by what the program says. Of a service, `table` is
-    its name and `row` a number. Of a record, `table` is its topic's name
+    is known by the connection that wrote, not by what the program says. `ours`: the grader wrote
+    it, in the part of somebody else who uses the table. Of a service, `table` is its name and `row`
+    a number. Of a record, `table` is its topic's name
     in the challenge, `row` its offset, and `partition`, `key`, `headers` and `payload` (its value,
     see `as_text`; None is a tombstone) are what the log holds.
     """
@@ -360,6 +362,7 @@ class Effect(Fact):
     instance: str | None
     txid: str
     committed_t: float
+    ours: bool = False
     partition: int | None = None
     key: str | None = None
     headers: list[list[str]] = field(default_factory=list)
@@ -371,6 +374,18 @@ class Effect(Fact):
         if self.partition is None:
             return f"{self.table} row {self.row}"
         return f"{self.table}-{self.partition}@{self.row}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked(Fact):
+    """A row of an outbox was marked as published, seen after the transaction committed that did so.
+    The other fields are as in the row's `Effect`."""
+
+    table: str
+    id: str
+    content: Mapping[str, Any]
+    instance: str | None
+    committed_t: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -510,6 +525,7 @@ KINDS: dict[str, type[Fact]] = {
     "asked": Asked,
     "fault": Fault,
     "effect": Effect,
+    "marked": Marked,
     "output": Output,
     "performed": Performed,
     "state": State,

@@ -1,13 +1,14 @@
 """When is a run over? The predicate of quiet, and how long to wait for it.
 
-*Accounted for*: every event sent has its effects, no step of a choreography is owed, each group's
-position lies past every record that it reads, all partitions are owned by living instances, and
-whoever was evicted has joined again. When that stays so for 0.3 s the run is quiet; the good case
-costs no more. Otherwise the wait goes on while there is progress (new effects, positions, records
-handed out, calls to outside services, up to ten about one thing, instances that are starting), at
-most 60 s, and ends when there was none for 7 s: longer than the usual commit timer of 5 s. An
-effect that is missing although the position lies past everything can only come late by a retry
-inside the program, so 3 s must do for it, and for state that is written apart from the effects.
+*Accounted for*: every event sent has its effects, no step of a choreography and no event of an
+outbox is owed, each group's position lies past every record that it reads, all partitions are owned
+by living instances, and whoever was evicted has joined again. When that stays so for 0.3 s the run
+is quiet; the good case costs no more. Otherwise the wait goes on while there is progress (new
+effects, positions, records handed out, calls to outside services, up to ten about one thing,
+instances that are starting), at most 60 s, and ends when there was none for 7 s: longer than the
+usual commit timer of 5 s. An effect that is missing although the position lies past everything can
+only come late by a retry inside the program, so 3 s must do for it, and for state that is written
+apart from the effects.
 Where the statement allows pauses (`timer_s`), one and a half of them are waited in addition. All
 times are multiplied by the run's patience.
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graders.checks.finding import lane_name
+from graders.checks.outbox import Outbox
 from graders.choreography import Choreography
 from graders.conditions import Share, all_shares, shares
 from graders.facts import (
@@ -31,6 +33,7 @@ from graders.facts import (
     Fetched,
     Joined,
     Left,
+    Marked,
     Output,
     Performed,
     Process,
@@ -98,7 +101,7 @@ class Course:
             fetched[lane] = max(fetched.get(lane, -1), fetch.last)
         return Position(
             missing=tuple(id for table, id in wanted if (table, id) not in done),
-            owed=tuple(map(str, Choreography(self.history).owed)),
+            owed=(*map(str, Choreography(self.history).owed), *Outbox(self.history).owed),
             behind=tuple(each for each in behind if each[-1]),
             effects=len(done),
             reached=(*sorted(fetched.values()), *(committed.get(each, 0) for each in sorted(ends))),
@@ -144,7 +147,7 @@ class Course:
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
-        kinds = (Effect, Output, Call, Commit, Process, Joined, Assigned, Fetched, Left)
+        kinds = (Effect, Marked, Output, Call, Commit, Process, Joined, Assigned, Fetched, Left)
         return sum(map(self.history.count, kinds))
 
 

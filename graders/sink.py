@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from graders.history import Recorder
-from graders.spec import Challenge, EffectTable, StateTable
+from graders.spec import Challenge, EffectTable, OutboxSpec, StateTable
 from sandbox.postgres import Database
 
 MONITOR_S = 0.015
@@ -29,7 +29,7 @@ END_SESSIONS_S = 2.0
 SAFE = "-c search_path=pg_catalog"
 
 EFFECTS = """
-    select seq, "table", "row", txid::text, port,
+    select seq, kind, "table", "row", txid::text, port,
            extract(epoch from pg_xact_commit_timestamp(txid::xid))::float8 as committed_at
     from grader.effect_log where {which} order by {order}
 """
@@ -289,16 +289,19 @@ class Sink:
             return
         self._seen.add(row["seq"])
         table = self.tables[row["table"]]
-        self.history.append(
-            "effect",
-            table=table.table,
-            row=row["seq"],
-            id=str(row["row"][table.id]),
-            content={name: row["row"][name] for name in table.content},
-            instance=self.instance_of(row["port"]) if row["port"] else None,
-            txid=row["txid"],
-            committed_t=round(row["committed_at"] - self.epoch_offset, 6),
-        )
+        told = {
+            "table": table.table,
+            "id": str(row["row"][table.id]),
+            "content": {name: row["row"][name] for name in table.content},
+            "instance": self.instance_of(row["port"]) if row["port"] else None,
+            "committed_t": round(row["committed_at"] - self.epoch_offset, 6),
+        }
+        if row["kind"] == "effect":
+            # Only the grader itself connects without a port.
+            ours = row["port"] is None
+            self.history.append("effect", row=row["seq"], txid=row["txid"], ours=ours, **told)
+        else:
+            self.history.append("marked", **told)
 
     async def state(self, table: StateTable) -> list[dict[str, Any]]:
         """The rows of a state table: its key and value columns, as JSON has them."""
@@ -353,6 +356,8 @@ async def install(control: psycopg.AsyncConnection[Any], challenge: Challenge) -
     effects = {effect.table for effect in challenge.effect_tables}
     for table in effects | {state.table for state in challenge.states}:
         await control.execute(triggers(table, is_effect=table in effects))
+    if challenge.outbox:
+        await control.execute(mark_trigger(challenge.outbox))
 
 
 def triggers(table: str, *, is_effect: bool) -> sql.Composed:
@@ -365,5 +370,16 @@ def triggers(table: str, *, is_effect: bool) -> sql.Composed:
         " deferrable initially deferred"
         " for each row execute function grader.apply_faults('commit')"
     )
-    statements = (f"{log} grader.log_effect();" if is_effect else "") + faults
+    statements = (f"{log} grader.log_effect('effect');" if is_effect else "") + faults
     return sql.SQL(statements).format(table=sql.Identifier(table))
+
+
+def mark_trigger(outbox: OutboxSpec) -> sql.Composed:
+    """The statement that puts the trigger for marked rows on an outbox."""
+    statement = (
+        "create trigger grader_1_mark after insert or update of {mark} on public.{table}"
+        " for each row when (new.{mark}) execute function grader.log_effect('marked')"
+    )
+    return sql.SQL(statement).format(
+        mark=sql.Identifier(outbox.mark), table=sql.Identifier(outbox.table)
+    )

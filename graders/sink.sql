@@ -5,10 +5,12 @@
 create schema grader;
 revoke all on schema grader from public;
 
--- One row per inserted row of an effect table, written in the program's own transaction: it is there
--- exactly if that transaction committed. Without an index, so serializable programs meet no conflict.
+-- One row per inserted row of an effect table, and per row of an outbox that is marked as published,
+-- written in the program's own transaction: it is there exactly if that transaction committed.
+-- Without an index, so serializable programs meet no conflict.
 create table grader.effect_log (
     seq       bigint generated always as identity,
+    kind      text not null,      -- 'effect' or 'marked'
     "table"   text not null,
     "row"     jsonb not null,
     txid      xid8 not null default pg_current_xact_id(),
@@ -20,7 +22,8 @@ set search_path = pg_catalog as $$
 declare
     logged bigint;
 begin
-    insert into grader.effect_log ("table", "row") values (tg_table_name, to_jsonb(new))
+    insert into grader.effect_log (kind, "table", "row")
+        values (tg_argv[0], tg_table_name, to_jsonb(new))
         returning seq into logged;
     -- Notifications arrive in the order of commits.
     perform pg_notify('grader_effects', logged::text);

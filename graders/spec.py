@@ -287,6 +287,27 @@ class ChoreographySpec:
 
 
 @dataclass(frozen=True)
+class OutboxSpec:
+    """A table of which each committed row must become one event in a topic, whoever wrote it.
+
+    `aggregate` and `version` name the columns that say what a row is about and its place in the
+    order of that, `content` the others that the event must carry; its fields have the columns'
+    names, its key is the aggregate. `id` is the column that is numbered by a sequence, `event_id`
+    the field with the event's identity, `mark` the boolean column that says of a row that it is
+    published.
+    """
+
+    table: str
+    topic: str
+    id: str
+    aggregate: str
+    version: str
+    content: tuple[str, ...]
+    event_id: str
+    mark: str
+
+
+@dataclass(frozen=True)
 class CheckUse:
     """That a challenge counts a check: its weight in the score and the skill it speaks for."""
 
@@ -352,6 +373,7 @@ class Challenge:
     declared: tuple[AppSpec, ...] = ()
     saga: SagaSpec | None = None
     choreography: ChoreographySpec | None = None
+    outbox: OutboxSpec | None = None
     tally: Callable[[Sequence["Effect"]], Mapping[str, Sequence[Row]]] | None = None
     timer_s: float = 0.0
     port: int = 0

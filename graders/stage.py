@@ -63,6 +63,7 @@ async def open_lab(
         services={spec.name: demands(spec) for spec in challenge.services},
         saga=asdict(challenge.saga) if challenge.saga else None,
         choreography=asdict(challenge.choreography) if challenge.choreography else {},
+        outbox=asdict(challenge.outbox) if challenge.outbox else {},
         needs=sorted(scenario.needs),
     )
     tell(history, on_event, scenario, "Topics, a group and a database are made.")

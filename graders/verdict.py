@@ -5,8 +5,9 @@ Per attempt and check: what its findings say; without any, PASS, unless the atte
 
 A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
 happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
-(LIV-1, the unanswered questions of LIV-2, the blocked keys of ORD-4, and the unfinished sagas of
-SAG-9 and SAG-12) counts when two attempts end so; the repeats have doubled patience.
+(LIV-1, the unanswered questions of LIV-2, the outbox that OBX-6 finds full, the blocked keys of
+ORD-4, and the unfinished sagas of SAG-9 and SAG-12) counts when two attempts end so; the repeats
+have doubled patience.
 
 Per submission and check: the worst over all scenarios. The score is the weighted share of checks
 that passed (PASS or WARN).
@@ -22,9 +23,9 @@ from graders.spec import CheckUse
 from graders.verdicts import Verdict, worst
 
 MOST_ATTEMPTS = 3
-LIVENESS = ("LIV-1", "LIV-2", "ORD-4", "SAG-9", "SAG-12")
+LIVENESS = ("LIV-1", "LIV-2", "OBX-6", "ORD-4", "SAG-9", "SAG-12")
 # After these the run goes on to its end, so the other checks' silence means what it always means.
-PASSING = ("ORD-4",)
+PASSING = ("OBX-6", "ORD-4")
 STUCK_TWICE = 2
 STUCK_EVERYWHERE = 4
 
@@ -129,7 +130,7 @@ def is_hopeless(attempts: Sequence[Attempt]) -> bool:
     told = [a for a in attempts if a.silence != Verdict.HARNESS_ERROR]
     if not all(a.is_stuck for a in told):
         return False
-    if any(a.history.of(Effect) for a in told):
+    if any(not effect.ours for a in told for effect in a.history.of(Effect)):
         return len(told) >= STUCK_EVERYWHERE
     plain = sum(is_plain(a.history) for a in told)
     return plain >= STUCK_TWICE or len(told) > STUCK_TWICE

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import cho, com, dlq, eff, grd, har, liv, order, reb, sag
+from graders.checks import cho, com, dlq, eff, grd, har, liv, obx, order, reb, sag
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -80,6 +80,12 @@ CHECKS: dict[str, Check] = {
         Check("CHO-4", "no-ghost", "What was announced was true.", cho.ghost),
         Check("CHO-5", "cross-topic-delay", "Nothing that came early was lost.", cho.cross_topic),
         Check("CHO-6", "every-end", "Everything came to its end.", cho.every_end),
+        Check("OBX-1", "lost-event", "Every committed row had its event.", obx.lost_event),
+        Check("OBX-2", "ghost-event", "Every event was a committed row's.", obx.ghost_event),
+        Check("OBX-3", "version-order", "Each aggregate's versions kept their order.", obx.order),
+        Check("OBX-4", "stable-identity", "Repeats were the same, and few.", obx.stable_identity),
+        Check("OBX-5", "late-commit", "What was committed late was published.", obx.late_commit),
+        Check("OBX-6", "drain", "At rest all was published and marked.", obx.drain),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("LIV-2", "answers", "The program answered over HTTP.", liv.answers),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),

@@ -115,10 +115,10 @@ class Run:
 
     @cached_property
     def effects(self) -> dict[tuple[str, str], list[Effect]]:
-        """Effects by (table, event id), in the order of their commits."""
+        """The program's effects by (table, event id), in the order of their commits."""
         found: dict[tuple[str, str], list[Effect]] = defaultdict(list)
         for effect in self.history.of(Effect):
-            if self.promises(effect.table):
+            if self.promises(effect.table) and not effect.ours:
                 found[effect.table, effect.id].append(effect)
         return found
 

@@ -1,0 +1,384 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from challenges.transactional_outbox.office import Office, published
+from graders.conditions import (
+    Condition,
+    applied,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    owns,
+    waited_for,
+)
+from graders.facts import Effect, Marked, Sent
+from graders.facts import Fault as FaultFact
+from graders.lab import Lab
+from graders.sink import SinkFault
+from graders.spec import Event
+from sandbox.gateway import Fault, FaultBuilder
+
+OUTBOX, EVENTS = "outbox", "events"
+PARTITIONS = 3
+# How long to wait for what nearly every program does at once. A program that never does it is not
+# to blame, so the story goes on without.
+USUALLY_S = 8.0
+# How long a program gets for what it may not do, or need not.
+TEMPTATION_S = 1.5
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every command is one row of the outbox; its version depends on who else was there."""
+    return {OUTBOX: {"booking": value["booking"], "seats": value["seats"]}}
+
+
+def tally(effects: Sequence[Effect]) -> dict[str, list[dict[str, Any]]]:
+    """Each booking has as many versions as rows, and the seats of the last one."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for effect in effects:
+        rows.setdefault(effect.content["booking"], []).append(effect.content)
+    return {
+        "bookings": [
+            {
+                "booking": booking,
+                "version": len(changes),
+                "seats": max(changes, key=lambda row: row["version"])["seats"],
+            }
+            for booking, changes in rows.items()
+        ]
+    }
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """What the bookings are is not for the commands alone to say: see `tally`."""
+    return {}
+
+
+def new_booking(rng: random.Random) -> str:
+    return f"bkg-{rng.getrandbits(32):08x}"
+
+
+def some_bookings(rng: random.Random, number: int) -> list[str]:
+    return [new_booking(rng) for _ in range(number)]
+
+
+def command(rng: random.Random, booking: str, seats: int | None = None) -> Event:
+    """A command about a booking, with an id of its own and drawn seats."""
+    id = f"cmd-{rng.getrandbits(48):012x}"
+    seats = rng.randrange(9) if seats is None else seats
+    return Event(id, booking, {"id": id, "booking": booking, "seats": seats})
+
+
+def commands(rng: random.Random, bookings: Sequence[str]) -> list[Event]:
+    """A command about each of these bookings, in this order."""
+    return [command(rng, booking) for booking in bookings]
+
+
+def sentinel(rng: random.Random) -> Event:
+    """The first command about a new booking, which may lie in any partition."""
+    return command(rng, new_booking(rng))
+
+
+def writes(lab: Lab, **match: Any) -> FaultBuilder:
+    """The program's writes of events, as the target of a fault."""
+    return lab.gateway.fault("Produce", topic=lab.topic(EVENTS), **match)
+
+
+async def quiet_day(lab: Lab) -> None:
+    """No fault at all; commands and the back office take turns. Exposes programs that publish only
+    their own changes, that miss what was there before they started, that write without the booking
+    as key, and that take two commands of the same content for one."""
+    bookings = some_bookings(lab.rng, 4)
+    async with Office(lab) as office:
+        before = [await office.change(booking, lab.rng.randrange(9)) for booking in bookings[:3]]
+        sent = await lab.send("commands", commands(lab.rng, bookings))
+        await lab.start("app")
+        # A program that misses these must be there for the next, or it would only seem to be stuck.
+        await lab.reached(effects_of(sent) & before[0].published, within=USUALLY_S)
+        for booking in bookings:
+            await office.change(booking, lab.rng.randrange(9))
+            alike = lab.rng.randrange(9)
+            await lab.send("commands", [command(lab.rng, booking, alike) for _ in range(2)])
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def late_commit(lab: Lab) -> None:
+    """The back office draws an id and commits only when the row behind it, with a higher one, has
+    been published and the program has not yet heard so. Exposes programs that publish what lies
+    behind the last id, and those that mark everything up to it."""
+    late, other = some_bookings(lab.rng, 2)
+    async with Office(lab) as office:
+        first = await office.change(other, lab.rng.randrange(9))
+        await lab.start("app")
+        await lab.until(first.published, why="the first change to be published")
+        open_one = await office.begin()
+        await open_one.change(late, lab.rng.randrange(9))
+        answer = writes(lab).hold_response()
+        behind = await office.change(other, lab.rng.randrange(9))
+        # Who waits for all older transactions publishes nothing now, and is right too.
+        await lab.reached(behind.published, within=TEMPTATION_S)
+        await open_one.commit()
+        answer.release()
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def rolled_back(lab: Lab) -> None:
+    """A transaction of the back office is rolled back, so its id is missing for ever, and the
+    database refuses the commit of a command twice. Exposes programs that wait for missing ids, and
+    those that go on after a refusal."""
+    async with Office(lab) as office:
+        await lab.start("app")
+        gone = await office.begin()
+        await gone.change(new_booking(lab.rng), lab.rng.randrange(9))
+        behind = await office.change(new_booking(lab.rng), lab.rng.randrange(9))
+        await gone.rollback()
+        bookings = some_bookings(lab.rng, 2)
+        events = commands(lab.rng, [*bookings, *bookings])
+        refused = await refuse_commit(lab, events[0], times=2)
+        await lab.send("commands", events)
+        await lab.until(applied(refused), why="the program to commit a change")
+        # A program that goes on after the first refusal does not meet the second.
+        await lab.reached(applied(refused, times=2) & behind.published, within=USUALLY_S)
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def refuse_commit(lab: Lab, event: Event, times: int) -> SinkFault:
+    """Refuse the commit of a command's change so many times."""
+    return await lab.sink.fail(OUTBOX, row={"change_id": event.id}, times=times, at="commit")
+
+
+async def one_booking(lab: Lab) -> None:
+    """While the program publishes something else, a booking gets two versions, the later one by a
+    transaction that had begun first: its id and its time are lower. Exposes programs that publish
+    in the order of ids or of times."""
+    booking, other = some_bookings(lab.rng, 2)
+    async with Office(lab) as office:
+        first = await office.change(other, lab.rng.randrange(9))
+        await lab.start("app")
+        await lab.until(first.published, why="the first change to be published")
+        begun_first = await office.begin()
+        write = writes(lab).hold()
+        await office.change(other, lab.rng.randrange(9))
+        await lab.reached(held(write), within=TEMPTATION_S)
+        await office.change(booking, lab.rng.randrange(9))
+        await begun_first.change(booking, lab.rng.randrange(9))
+        await begun_first.commit()
+        write.release()
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def redelivered(lab: Lab) -> None:
+    """Commands are sent again behind later ones, and the program is killed when it has carried out
+    some and committed no offset. Exposes programs that carry out a command again."""
+    bookings = some_bookings(lab.rng, 3)
+    events = commands(lab.rng, bookings * 4)
+    commits = lab.commits(times=None).hold()
+    sent = await lab.send("commands", [*events[:6], *events[:2], *events[6:], *events[4:8]])
+    app = await lab.start("app")
+    await lab.until(effects_of(sent, at_least=2), why="some commands to be carried out")
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def aborted_commit(lab: Lab) -> None:
+    """The program's connection breaks at the commit of a change, and the back office, which waited
+    for the booking, gives it the version instead. Exposes programs that publish before the commit,
+    whose event tells of what never happened."""
+    booking, other = some_bookings(lab.rng, 2)
+    event = command(lab.rng, booking, seats=lab.rng.randrange(1, 5))
+    async with Office(lab) as office:
+        first = await office.change(other, lab.rng.randrange(9))
+        await lab.start("app")
+        await lab.until(first.published, why="the first change to be published")
+        commit = await lab.sink.hold(OUTBOX, row={"change_id": event.id}, at="commit")
+        await lab.send("commands", [event])
+        await lab.until(held(commit), why="the program to commit a change")
+        lab.promise(take(office, booking, seats=lab.rng.randrange(5, 9)))
+        await lab.until(waited_for(commit), why="the back office to wait for the booking")
+        await lab.reached(published(booking, 1), within=TEMPTATION_S)
+        await commit.drop()
+        await lab.reached(published(booking, 2), within=USUALLY_S)
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def take(office: Office, booking: str, seats: int) -> None:
+    """Change a booking as soon as it is free."""
+    await office.change(booking, seats)
+
+
+async def crash_before_publishing(lab: Lab) -> None:
+    """SIGKILL when the event of a change is about to be written, once its row is marked or after
+    1.5 s. Exposes programs that publish what they have in hand and do not look for what they owe,
+    and those that mark before the broker has the event."""
+    bookings = some_bookings(lab.rng, 2)
+    app = await lab.start("app")
+    write = writes(lab, times=None).hold()
+    sent = await lab.send("commands", commands(lab.rng, bookings))
+    await lab.until(effects_of(sent, at_least=1), why="a command to be carried out")
+    await lab.until(held(write), why="the program to publish")
+    await lab.reached(marked(sent), within=TEMPTATION_S)
+    await app.kill()
+    write.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+def marked(sent: Sequence[Sent]) -> Condition:
+    """The row of one of these commands is marked."""
+    ids = {s.id for s in sent}
+    return Condition("a row to be marked", lambda h: any(m.id in ids for m in h.of(Marked)))
+
+
+async def crash_before_marking(lab: Lab) -> None:
+    """SIGKILL when the event of a change is published and its row is about to be marked. Exposes
+    programs that give the event another identity when they publish it again."""
+    event = command(lab.rng, new_booking(lab.rng))
+    row = {"change_id": event.id, "published": True}
+    marking = await lab.sink.hold(OUTBOX, row=row, at="commit")
+    app = await lab.start("app")
+    await lab.send("commands", [event])
+    await lab.until(held(marking), why="the program to mark the row")
+    await lab.reached(published(event.key, 1), within=TEMPTATION_S)
+    await app.kill()
+    await marking.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def refused_write(lab: Lab) -> None:
+    """Three versions of a booking are there when the program starts, and the broker refuses the
+    first write. Exposes programs that go on with the next row, and those that do not look at what
+    became of a write."""
+    booking = new_booking(lab.rng)
+    async with Office(lab) as office:
+        for _ in range(3):
+            await office.change(booking, lab.rng.randrange(9))
+        refused = writes(lab).error("TOPIC_AUTHORIZATION_FAILED")
+        await lab.start("app")
+        await lab.until(applied(refused), why="the program to publish")
+        await lab.reached(published(booking, 3), within=USUALLY_S)
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def connections_break(lab: Lab) -> None:
+    """All connections to the database break at once, then one to the broker, when it has taken the
+    event. Exposes programs whose relay dies and nobody notices, and those that live by
+    notifications, which nobody hears meanwhile."""
+    booking = new_booking(lab.rng)
+    async with Office(lab) as office:
+        first = await office.change(booking, lab.rng.randrange(9))
+        await lab.start("app")
+        await lab.until(first.published, why="the first change to be published")
+        lab.tell("The program's connections to the database break.")
+        await lab.sink.end_sessions([session.pid for session in await lab.sink.sessions()])
+        second = await office.change(booking, lab.rng.randrange(9))
+        await lab.reached(second.published, within=USUALLY_S)
+        broken = writes(lab).cut_response()
+        third = await office.change(booking, lab.rng.randrange(9))
+        await lab.reached(applied(broken) & third.published, within=USUALLY_S)
+        broken.release()
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def two_relays(lab: Lab) -> None:
+    """Two instances; while one is about to publish a version of a booking, the next one is
+    committed. Exposes relays that each take the rows that nobody else has in hand."""
+    booking = new_booking(lab.rng)
+    async with Office(lab) as office:
+        await start_two(lab)
+        write = writes(lab).hold()
+        await office.change(booking, lab.rng.randrange(9))
+        await lab.until(held(write), why="an instance to publish")
+        next_one = await office.change(booking, lab.rng.randrange(9))
+        # Where one instance publishes for all, nothing happens until that goes on.
+        await lab.reached(next_one.published, within=TEMPTATION_S)
+        write.release()
+        await lab.settle()
+        await lab.aftershock()
+
+
+async def start_two(lab: Lab) -> None:
+    """Start two instances and wait until both are at work."""
+    await lab.start("first")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+
+
+async def relay_dies(lab: Lab) -> None:
+    """Two instances; the one that is about to publish is killed and does not come back. Exposes
+    programs in which nobody takes over the publishing."""
+    booking = new_booking(lab.rng)
+    async with Office(lab) as office:
+        await start_two(lab)
+        write = writes(lab).hold()
+        await office.change(booking, lab.rng.randrange(9))
+        await lab.until(held(write), why="an instance to publish")
+        next_one = await office.change(booking, lab.rng.randrange(9))
+        await lab.instances[holder(lab, write)].kill()
+        write.drop()
+        await lab.reached(next_one.published, within=USUALLY_S)
+        await lab.settle()
+        await lab.aftershock()
+
+
+def holder(lab: Lab, fault: Fault) -> str:
+    """The instance whose request a fault holds."""
+    applied = [f for f in lab.history.of(FaultFact) if (f.fault, f.what) == (fault.id, "applied")]
+    return applied[-1].instance or "first"
+
+
+async def zombie(lab: Lab) -> None:
+    """An instance is frozen while it carries out a command, the group gives its partitions to
+    another, then it goes on. Exposes programs that look first and change later, and memories that
+    each instance has for itself."""
+    bookings = some_bookings(lab.rng, 2)
+    events = commands(lab.rng, [bookings[0], bookings[1], bookings[0]])
+    hold = await lab.sink.hold(OUTBOX, row={"change_id": events[0].id})
+    sent = await lab.send("commands", events)
+    first = await lab.start("first")
+    await lab.until(held(hold), why="the first instance to carry out a command")
+    await first.freeze()
+    second = await lab.start("second")
+    await first.evict()
+    await lab.until(owns(second, PARTITIONS), why="the second instance to take over")
+    await lab.reached(effect_of(sent[0], by=second) | waited_for(hold), within=USUALLY_S)
+    await first.thaw()
+    await hold.release()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def busy_day(lab: Lab) -> None:
+    """Two instances, 120 commands and 60 changes of the back office about 12 bookings, one of them
+    open all the time; then nothing to do. Exposes programs that mix up what happens at once, and
+    programs that never rest."""
+    bookings = some_bookings(lab.rng, 12)
+    async with Office(lab) as office:
+        await start_two(lab)
+        open_one = await office.begin()
+        await open_one.change(new_booking(lab.rng), lab.rng.randrange(9))
+        for _ in range(6):
+            lab.rng.shuffle(bookings)
+            await lab.send("commands", commands(lab.rng, [*bookings, *bookings[:8]]))
+            for booking in bookings[:10]:
+                await office.change(booking, lab.rng.randrange(9))
+        await open_one.commit()
+        await lab.settle()
+        await lab.idle(2.0)
+        await lab.aftershock()
