@@ -103,6 +103,7 @@ def relevance(fact: Fact, finding: Finding) -> int:
         case (
             facts.Sent(id=id)
             | facts.Effect(id=id)
+            | facts.Marked(id=id)
             | facts.Performed(subject=id)
             | facts.Call(id=id)
         ):
@@ -330,9 +331,14 @@ def _(fact: facts.Fault) -> tuple[str, str]:
 @describe.register
 def _(fact: facts.Effect) -> tuple[str, str]:
     values = ", ".join(str(value) for value in fact.content.values())
-    return fact.instance or ("database" if fact.partition is None else "log"), (
-        f"{fact.spot}: {fact.id} ({values})"
-    )
+    place = "database" if fact.partition is None else "log"
+    return fact.instance or ("grader" if fact.ours else place), f"{fact.spot}: {fact.id} ({values})"
+
+
+@describe.register
+def _(fact: facts.Marked) -> tuple[str, str]:
+    values = ", ".join(str(value) for value in fact.content.values())
+    return fact.instance or "database", f"marks in {fact.table}: {fact.id} ({values})"
 
 
 @describe.register
@@ -407,6 +413,7 @@ SHAPES: dict[type[Fact], str] = {
     facts.Sent: "sent",
     facts.Fetched: "fetched",
     facts.Effect: "effect",
+    facts.Marked: "commit",
     facts.Output: "effect",
     facts.Performed: "effect",
     facts.Commit: "commit",

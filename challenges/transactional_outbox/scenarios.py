@@ -24,6 +24,8 @@ from sandbox.gateway import Fault, FaultBuilder
 
 OUTBOX, EVENTS = "outbox", "events"
 PARTITIONS = 3
+# A program connects within 10 s, and publishes within 4 s.
+STARTED_S = 15.0
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0
@@ -116,7 +118,7 @@ async def late_commit(lab: Lab) -> None:
     async with Office(lab) as office:
         first = await office.change(other, lab.rng.randrange(9))
         await lab.start("app")
-        await lab.until(first.published, why="the first change to be published")
+        await lab.until(first.published, STARTED_S, "the first change to be published")
         open_one = await office.begin()
         await open_one.change(late, lab.rng.randrange(9))
         answer = writes(lab).hold_response()
@@ -143,7 +145,7 @@ async def rolled_back(lab: Lab) -> None:
         events = commands(lab.rng, [*bookings, *bookings])
         refused = await refuse_commit(lab, events[0], times=2)
         await lab.send("commands", events)
-        await lab.until(applied(refused), why="the program to commit a change")
+        await lab.until(applied(refused), STARTED_S, "the program to commit a change")
         # A program that goes on after the first refusal does not meet the second.
         await lab.reached(applied(refused, times=2) & behind.published, within=USUALLY_S)
         await lab.settle()
@@ -163,7 +165,7 @@ async def one_booking(lab: Lab) -> None:
     async with Office(lab) as office:
         first = await office.change(other, lab.rng.randrange(9))
         await lab.start("app")
-        await lab.until(first.published, why="the first change to be published")
+        await lab.until(first.published, STARTED_S, "the first change to be published")
         begun_first = await office.begin()
         write = writes(lab).hold()
         await office.change(other, lab.rng.randrange(9))
@@ -184,7 +186,7 @@ async def redelivered(lab: Lab) -> None:
     commits = lab.commits(times=None).hold()
     sent = await lab.send("commands", [*events[:6], *events[:2], *events[6:], *events[4:8]])
     app = await lab.start("app")
-    await lab.until(effects_of(sent, at_least=2), why="some commands to be carried out")
+    await lab.until(effects_of(sent, at_least=2), STARTED_S, "some commands to be carried out")
     await app.kill()
     commits.drop()
     await lab.start("app")
@@ -201,22 +203,17 @@ async def aborted_commit(lab: Lab) -> None:
     async with Office(lab) as office:
         first = await office.change(other, lab.rng.randrange(9))
         await lab.start("app")
-        await lab.until(first.published, why="the first change to be published")
+        await lab.until(first.published, STARTED_S, "the first change to be published")
         commit = await lab.sink.hold(OUTBOX, row={"change_id": event.id}, at="commit")
         await lab.send("commands", [event])
         await lab.until(held(commit), why="the program to commit a change")
-        lab.promise(take(office, booking, seats=lab.rng.randrange(5, 9)))
+        lab.promise(office.take(booking, lab.rng.randrange(5, 9)))
         await lab.until(waited_for(commit), why="the back office to wait for the booking")
         await lab.reached(published(booking, 1), within=TEMPTATION_S)
         await commit.drop()
         await lab.reached(published(booking, 2), within=USUALLY_S)
         await lab.settle()
         await lab.aftershock()
-
-
-async def take(office: Office, booking: str, seats: int) -> None:
-    """Change a booking as soon as it is free."""
-    await office.change(booking, seats)
 
 
 async def crash_before_publishing(lab: Lab) -> None:
@@ -227,7 +224,7 @@ async def crash_before_publishing(lab: Lab) -> None:
     app = await lab.start("app")
     write = writes(lab, times=None).hold()
     sent = await lab.send("commands", commands(lab.rng, bookings))
-    await lab.until(effects_of(sent, at_least=1), why="a command to be carried out")
+    await lab.until(effects_of(sent, at_least=1), STARTED_S, "a command to be carried out")
     await lab.until(held(write), why="the program to publish")
     await lab.reached(marked(sent), within=TEMPTATION_S)
     await app.kill()
@@ -251,7 +248,7 @@ async def crash_before_marking(lab: Lab) -> None:
     marking = await lab.sink.hold(OUTBOX, row=row, at="commit")
     app = await lab.start("app")
     await lab.send("commands", [event])
-    await lab.until(held(marking), why="the program to mark the row")
+    await lab.until(held(marking), STARTED_S, "the program to mark the row")
     await lab.reached(published(event.key, 1), within=TEMPTATION_S)
     await app.kill()
     await marking.drop()
@@ -270,7 +267,7 @@ async def refused_write(lab: Lab) -> None:
             await office.change(booking, lab.rng.randrange(9))
         refused = writes(lab).error("TOPIC_AUTHORIZATION_FAILED")
         await lab.start("app")
-        await lab.until(applied(refused), why="the program to publish")
+        await lab.until(applied(refused), STARTED_S, "the program to publish")
         await lab.reached(published(booking, 3), within=USUALLY_S)
         await lab.settle()
         await lab.aftershock()
@@ -284,7 +281,7 @@ async def connections_break(lab: Lab) -> None:
     async with Office(lab) as office:
         first = await office.change(booking, lab.rng.randrange(9))
         await lab.start("app")
-        await lab.until(first.published, why="the first change to be published")
+        await lab.until(first.published, STARTED_S, "the first change to be published")
         lab.tell("The program's connections to the database break.")
         await lab.sink.end_sessions([session.pid for session in await lab.sink.sessions()])
         second = await office.change(booking, lab.rng.randrange(9))
@@ -353,7 +350,7 @@ async def zombie(lab: Lab) -> None:
     hold = await lab.sink.hold(OUTBOX, row={"change_id": events[0].id})
     sent = await lab.send("commands", events)
     first = await lab.start("first")
-    await lab.until(held(hold), why="the first instance to carry out a command")
+    await lab.until(held(hold), STARTED_S, "the first instance to carry out a command")
     await first.freeze()
     second = await lab.start("second")
     await first.evict()

@@ -29,6 +29,7 @@ ACCEPTED = {
     "ordered_updates": ("sharded_threads",),
     "saga_choreography": ("transactional_outbox",),
     "saga_orchestration": ("outbox",),
+    "transactional_outbox": ("one_loop",),
 }
 
 

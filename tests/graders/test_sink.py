@@ -9,28 +9,34 @@ from typing import Any
 import psycopg
 import pytest
 
-from graders.facts import Effect, Fault
+from challenges.catalogue import load
+from graders.facts import Effect, Fault, Marked
 from graders.history import Recorder
 from graders.sink import Sink, open_sink
+from graders.spec import Challenge
 from sandbox.postgres import Cluster, Database, lend_database
-from tests.graders.challenge import SCHEMA, challenge
+from tests.graders.challenge import challenge as a_challenge
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
+BOOKS = a_challenge()
+OUTBOX = load("transactional_outbox")
 BOOK = "insert into ledger (event_id, account, amount) values (%s, 'acc-1', 10)"
 
 
 @asynccontextmanager
-async def opened(cluster: Cluster) -> AsyncIterator[tuple[Sink, Callable[..., Any]]]:
-    """A sink on a fresh database, and how its program connects."""
-    async with lend_database(cluster, SCHEMA) as database:
+async def opened(
+    cluster: Cluster, challenge: Challenge = BOOKS
+) -> AsyncIterator[tuple[Sink, Callable[..., Any]]]:
+    """A sink on a fresh database of a challenge, and how its program connects."""
+    async with lend_database(cluster, challenge.schema_sql) as database:
         sessions: list[psycopg.AsyncConnection[Any]] = []
 
         async def connect(autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
             sessions.append(await program(database, autocommit))
             return sessions[-1]
 
-        async with open_sink(Recorder(), database, challenge(), lambda port: "app") as sink:
+        async with open_sink(Recorder(), database, challenge, lambda port: "app") as sink:
             yield sink, connect
             for session in sessions:
                 await session.close()
@@ -137,7 +143,7 @@ async def test_who_waits_for_a_held_transaction_is_seen(cluster: Cluster):
         await seen(sink, lambda: hold.waited_for)
         await hold.release()
         await asyncio.gather(first, second)
-        assert await sink.state(challenge().states[0]) == [{"account": "acc-1", "balance": 2}]
+        assert await sink.state(BOOKS.states[0]) == [{"account": "acc-1", "balance": 2}]
 
 
 @pytest.mark.parametrize("at", ["insert", "commit"])
@@ -204,3 +210,41 @@ async def test_sessions_of_the_program_are_ended_at_once(cluster: Cluster):
         assert time.monotonic() - began < 2
         with pytest.raises(psycopg.OperationalError):
             await session.commit()
+
+
+NOTE = """
+    insert into public.outbox (change_id, booking, version, seats, published)
+    values (%s, 'bkg-1', %s, 4, %s)
+"""
+
+
+async def test_rows_of_an_outbox_are_seen_with_their_writer_and_their_marks(cluster: Cluster):
+    async with opened(cluster, OUTBOX) as (sink, connect):
+        program = await connect()
+        await program.execute(NOTE, ("cmd-1", 1, False))
+        await sink.control.execute(NOTE, ("off-1", 2, False))
+        await program.execute(NOTE, ("cmd-2", 3, True))
+        await program.execute("update outbox set published = true where version < 3")
+        await seen(sink, lambda: len(sink.history.of(Marked)) == 3)
+        effects = sink.history.of(Effect)
+        assert [(e.id, e.ours) for e in effects] == [
+            ("cmd-1", False),
+            ("off-1", True),
+            ("cmd-2", False),
+        ]
+        marks = sink.history.of(Marked)
+        assert [m.content["version"] for m in marks] == [3, 1, 2]
+        assert {m.instance for m in marks} == {"app"}
+
+
+async def test_a_mark_that_is_rolled_back_is_not_seen(cluster: Cluster):
+    async with opened(cluster, OUTBOX) as (sink, connect):
+        program = await connect(autocommit=False)
+        await program.execute(NOTE, ("cmd-1", 1, False))
+        await program.commit()
+        await program.execute("update outbox set published = true")
+        await program.rollback()
+        await program.execute(NOTE, ("cmd-2", 2, False))
+        await program.commit()
+        await seen(sink, lambda: len(ids(sink)) == 2)
+        assert sink.history.of(Marked) == []
