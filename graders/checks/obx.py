@@ -60,7 +60,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from graders.checks.eff import show
 from graders.checks.finding import FactRef, Finding, lane_name
 from graders.checks.outbox import Change, Outbox, change_of, content_of, named
 from graders.checks.run import Run, differs
@@ -152,7 +151,7 @@ def lost(run: Run, outbox: Outbox, row: Effect, check: str) -> Finding:
         claim=f"{named(change).capitalize()} was never published: its row was committed "
         + ("behind a higher id." if ahead else "and has no event."),
         brief="A committed change was never published.",
-        first=FactRef(row.n, f"{committed(row)} ({told(outbox, row)})."),
+        first=FactRef(row.n, f"{committed(outbox, row)}."),
         second=FactRef(run.rest.n, f"At rest, no event told of {named(change)}.{noted}"),
         both="Each committed row has its event, whoever wrote it and whenever it was committed.",
         why=WHY_LATE if ahead else WHY_LOST,
@@ -188,7 +187,7 @@ def haunted(run: Run, outbox: Outbox, output: Output, change: Change | None) -> 
     """OBX-2 about one record."""
     row = outbox.rows.get(change) if change else None
     if row is not None:
-        fact = FactRef(row.n, f"{committed(row)}, and it says {told(outbox, row)}.")
+        fact = FactRef(row.n, f"{committed(outbox, row)}.")
     else:
         what = named(change) if change else "this"
         fact = FactRef(len(run.history), f"Until the end no committed row told of {what}.")
@@ -449,7 +448,7 @@ def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Findin
         Verdict.FAIL,
         claim=f"At rest the outbox was not drained: {number} row(s), {named(change)} first.",
         brief="At rest the outbox was not drained.",
-        first=FactRef(row.n, f"{committed(row)} ({told(outbox, row)})."),
+        first=FactRef(row.n, f"{committed(outbox, row)}."),
         second=FactRef(
             rest.n, f"Nothing moved any more, and it had no event; that came only at #{event.n}."
         ),
@@ -480,16 +479,13 @@ def not_marked(run: Run, outbox: Outbox, rows: Sequence[Effect]) -> Finding:
     )
 
 
-def committed(row: Effect) -> str:
-    """A row as a sentence without its end."""
-    return f"{'The grader' if row.ours else row.instance or 'The program'} committed {row.spot}"
-
-
-def told(outbox: Outbox, row: Effect) -> str:
-    """What a row says, in words."""
+def committed(outbox: Outbox, row: Effect) -> str:
+    """A row and who wrote it, as a sentence without its end."""
     spec = outbox.spec
+    writer = "The grader" if row.ours else row.instance or "The program"
+    says = ", ".join(f"{name} {value}" for name, value in content_of(spec, row).items())
     change = named(change_of(spec, row.content))
-    return f"{spec.id} {row.content[spec.id]}, {change}, {show(content_of(spec, row))}"
+    return f"{writer} committed {change} with {says} ({spec.id} {row.content[spec.id]})"
 
 
 def spot(output: Output) -> str:
