@@ -352,6 +352,11 @@ class Lab:
         await self.send_sentinels()
         await settle(self)
 
+    async def rest(self) -> None:
+        """Wait for quiet without sending anything: what is due now must not need a next event."""
+        await until_at_work(self)
+        await settle(self)
+
     async def aftershock(self) -> None:
         """Stop all instances by SIGTERM, send sentinels, start them again, and settle: nothing that
         was dealt with may happen again. Left out when the program is stuck already, unless each
