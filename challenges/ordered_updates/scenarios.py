@@ -22,12 +22,15 @@ from graders.facts import Sent
 from graders.lab import Lab
 from graders.sink import SinkFault
 from graders.spec import Event
+from sandbox.gateway import Fault
 
 PARTITIONS = (0, 1, 2, 3)
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0
 APPLIED, UPDATES = "applied", "updates"
+# The version up to which the new owner of an item is left alone with it.
+TURN = 20
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -254,30 +257,60 @@ async def connections_break(lab: Lab) -> None:
 
 async def another_joins(lab: Lab) -> None:
     """A second instance joins while a change in each partition waits in the database, with more of
-    its item behind it. If partitions move at once, both are brought to the same change of an item,
-    and let go. Exposes programs that go on with a partition that has been taken from them, or that
-    commit or forget what is in flight."""
-    rows = {p: changes(lab.rng, new_item(lab.rng), range(1, 31)) for p in PARTITIONS}
+    its item behind it. If partitions move at once, the two are made to take turns at what moved.
+    Exposes programs that go on with a partition that has been taken from them, or that commit or
+    forget what is in flight."""
+    await lab.start("first")
+    joining = await about_to_join(lab)
+    rows = {p: changes(lab.rng, new_item(lab.rng), range(1, 41)) for p in PARTITIONS}
     holds = [await hold_write(lab, row[1]) for row in rows.values()]
+    next_turn = []
     for partition, row in rows.items():
         others = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
-        await lab.send("changes", [*row[:2], *mixed(lab.rng, [row[2:], others])], partition)
-    await lab.start("first")
+        events = [*row[:2], *mixed(lab.rng, [row[2:], others])]
+        sent = await lab.send("changes", events, partition)
+        next_turn += [s for s in sent if s.id == row[TURN].id]
     await lab.until(waiting(holds, 1), why="the first instance to apply a change")
-    await lab.start("second")
+    joining.release()
     # The first hears of the second by its next heartbeat. If it waits for what is under way before
     # it gives partitions up, nothing moves until that is done.
     if await lab.reached(group_stable(2), within=6.0):
-        later = [await hold_write(lab, row[9]) for row in rows.values()]
-        await release(holds)
-        await lab.reached(contested(later, 2), within=4.0)
-        await release(later)
+        turns = [await hold_write(lab, row[TURN - 1]) for row in rows.values()]
+        await take_turns(lab, holds, turns, next_turn)
     await release(holds)
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
     for partition, row in rows.items():
-        await lab.send("changes", changes(lab.rng, row[0].key, range(31, 34)), partition)
+        await lab.send("changes", changes(lab.rng, row[0].key, range(41, 44)), partition)
     await lab.settle()
     await lab.aftershock()
+
+
+async def about_to_join(lab: Lab) -> Fault:
+    """Start a second instance; its first request to the group is held."""
+    join = ("JoinGroup", "ConsumerGroupHeartbeat")
+    joining = lab.gateway.fault(join, instance="second").hold()
+    await lab.start("second")
+    await lab.until(held(joining), within=15, why="the second instance to join")
+    return joining
+
+
+async def take_turns(
+    lab: Lab, first_turn: Sequence[SinkFault], turns: Sequence[SinkFault], next_turn: Sequence[Sent]
+) -> None:
+    """Two of the four partitions have moved while the first instance has a change of each in work.
+    It is kept from publishing that until the second has worked its way to the change of the turn;
+    there the two meet, and then the second is kept from publishing: if the first goes on with what
+    it was given before, the next change is its own."""
+    write = {"api": "Produce", "topic": lab.topic(UPDATES), "times": None}
+    by_first = lab.gateway.fault(**write, instance="first").hold()
+    await release(first_turn)
+    await lab.reached(waiting(turns, 2), within=USUALLY_S)
+    by_first.release()
+    await lab.reached(contested(turns, 2), within=4.0)
+    by_second = lab.gateway.fault(**write, instance="second").hold()
+    await release(turns)
+    await lab.reached(effects_of(next_turn, place=APPLIED), within=4.0)
+    by_second.release()
 
 
 async def hold_write(lab: Lab, event: Event) -> SinkFault:
@@ -301,13 +334,11 @@ def contested(holds: Sequence[SinkFault], number: int) -> Condition:
 
 
 async def prompt_handover(lab: Lab) -> None:
-    """A second instance joins some seconds after all was done. Exposes programs that commit by the
-    clock alone, so that what is finished is handed to the next owner again."""
+    """A second instance joins some seconds after all was done, and just after one change more.
+    Exposes programs that commit by the clock alone, so that what is finished is handed to the next
+    owner again."""
     await lab.start("first")
-    join = ("JoinGroup", "ConsumerGroupHeartbeat")
-    joining = lab.gateway.fault(join, instance="second").hold()
-    await lab.start("second")
-    await lab.until(held(joining), within=15, why="the second instance to join")
+    joining = await about_to_join(lab)
     sent: list[Sent] = []
     for partition in PARTITIONS:
         events = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
@@ -316,6 +347,9 @@ async def prompt_handover(lab: Lab) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FINISHED_S + 0.3):
             await lab.until(all_committed(sent), within=60)
+    # Whoever commits when nothing has come for a while begins to wait anew.
+    more = [s for p in PARTITIONS for s in await lab.send("changes", [sentinel(lab.rng)], p)]
+    await lab.until(effects_of(more, place=UPDATES), why="these changes to be published")
     joining.release()
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
     for partition in PARTITIONS:
@@ -328,6 +362,32 @@ def all_committed(sent: Sequence[Sent]) -> Condition:
     """A commit has passed the last record of each partition."""
     last = {s.partition: committed_past(s) for s in sent}
     return Condition("all to be committed", lambda h: all(c.holds(h) for c in last.values()))
+
+
+async def late_write(lab: Lab) -> None:
+    """What an instance publishes does not arrive; the item's next changes come, and the instance is
+    frozen and replaced. The write arrives when the other one has published later changes, or after
+    5 s. Exposes relays that pass over what another relay is at, or that know only the changes of
+    their own instance."""
+    partition = lab.rng.choice(PARTITIONS)
+    row = changes(lab.rng, new_item(lab.rng), range(1, 10))
+    write = lab.gateway.fault("Produce", topic=lab.topic(UPDATES)).hold()
+    await lab.send("changes", row[:1], partition)
+    first = await lab.start("first")
+    await lab.until(held(write), why="the first instance to publish a change")
+    later = await lab.send("changes", row[1:5], partition)
+    await lab.reached(effects_of(later, 1, UPDATES), within=1.5)
+    await first.freeze()
+    second = await lab.start("second")
+    await first.evict()
+    later += await lab.send("changes", row[5:], partition)
+    # Whoever publishes under a lock that the first has may wait for it with all that it does.
+    await lab.reached(owns(second, len(PARTITIONS)), within=USUALLY_S)
+    await lab.reached(effects_of(later, 1, UPDATES), within=5.0)
+    write.release()
+    await first.thaw()
+    await lab.settle()
+    await lab.aftershock()
 
 
 async def zombie(lab: Lab) -> None:
