@@ -234,9 +234,7 @@ class Watch:
                 return True
         lost = not self.position.is_complete and not self.position.behind
         idle_s = (LOST_S if lost else self.stuck_s) + TIMERS * self.lab.challenge.timer_s
-        if now - self.moved >= idle_s * patience:
-            if await self._overlooked():
-                return False
+        if now - self.moved >= idle_s * patience and not await self._overlooked():
             self.quiet = not self.position.behind
             return True
         self.moving = now - self.began >= MOST_S * patience or self.course.runs_away()
@@ -260,10 +258,12 @@ class Watch:
 
     async def _overlooked(self) -> bool:
         """Ask database and broker themselves once more before anybody is accused of a missing
-        effect."""
+        effect; whether that shows progress. Other news is none: it may never end."""
+        moved = self.moved
         await self.lab.sink.record_rest()
         await self.lab.tail.catch_up()
-        return self.has_news(self.lab.history)
+        await self._look(self.clock.now())
+        return self.moved > moved
 
     def _committed(self) -> dict[Share, int]:
         """The groups' offsets: as the broker said, if no commit was seen since; else as seen."""

@@ -1,13 +1,15 @@
 """What the program writes to its topics, as a read_committed reader sees it while it happens.
 
-A thread reads with librdkafka; the rest runs in the grader's loop. Each record becomes one fact: an
-`Effect` in an effect topic, else an `Output`. After that the reaction to its topic is called, by
-which the grader plays the services that the program talks to.
+A thread reads with librdkafka; the rest runs in the grader's loop. The thread is the tail's own: it
+reads as long as the scenario lasts, and of those that all share there are only a few. Each record
+becomes one fact: an `Effect` in an effect topic, else an `Output`. After that the reaction to its
+topic is called, by which the grader plays the services that the program talks to.
 """
 
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -61,17 +63,22 @@ class Tail:
             return
         over = threading.Event()
         loop = asyncio.get_running_loop()
-        reading = asyncio.create_task(asyncio.to_thread(self._read_on, loop, over))
-        try:
-            while True:
-                messages = await self._news.get()
-                patience = self._history.now() + WRITER_S
-                for message in messages:
-                    await self._take(message, patience)
-                self._history.touch()
-        finally:
-            over.set()
-            await asyncio.wait([reading])
+        with ThreadPoolExecutor(1, "tail") as own_thread:
+            reading = loop.run_in_executor(own_thread, self._read_on, loop, over)
+            try:
+                await self._take_news()
+            finally:
+                over.set()
+                await asyncio.wait([reading])
+
+    async def _take_news(self) -> None:
+        """Record and react to what the thread hands over, until cancelled."""
+        while True:
+            messages = await self._news.get()
+            patience = self._history.now() + WRITER_S
+            for message in messages:
+                await self._take(message, patience)
+            self._history.touch()
 
     async def catch_up(self) -> None:
         """Return when all that the program has written until now is recorded and reacted to.

@@ -1,5 +1,7 @@
 """What a program writes to Kafka: effects in topics, commands, and the grader's answers."""
 
+import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 from graders.conditions import effects_of
 from graders.facts import Effect, Output, Refused, Sent
 from graders.grade import grade
-from graders.history import History
+from graders.history import History, Recorder
+from graders.kafka import Kafka
 from graders.lab import Lab
 from graders.report import as_html, as_text
 from graders.spec import (
@@ -22,6 +25,7 @@ from graders.spec import (
     Submission,
     TopicSpec,
 )
+from graders.tail import Tail
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 from tests.graders.challenge import challenge, payment, payments
@@ -177,3 +181,19 @@ async def test_strange_records_break_no_grader(
     assert as_text(report)
     history = History.load(tmp_path / "a_conversation.1.jsonl")
     assert {r.why for r in history.of(Refused)} == {"a header whose name is no UTF-8"}
+
+
+async def test_tails_leave_the_threads_that_all_share_alone(pool: BrokerPool) -> None:
+    shared = (os.cpu_count() or 1) + 4  # as many as asyncio starts at most
+    topics = {topic.name: f"{topic.name}.threads" for topic in asks_and_answers().topics}
+    async with pool.lend() as broker, asyncio.TaskGroup() as tasks:
+        kafka = Kafka(broker.bootstrap)
+        await kafka.create_topics(dict.fromkeys(topics.values(), 1))
+        tails = [Tail(asks_and_answers(), topics, kafka, Recorder()) for _ in range(shared)]
+        running = [tasks.create_task(tail.run()) for tail in tails]
+        for tail in tails:
+            await tail.catch_up()
+        assert await asyncio.to_thread(os.getpid) == os.getpid()
+        for task in running:
+            task.cancel()
+        kafka.close()
