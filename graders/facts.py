@@ -86,14 +86,15 @@ class Phase(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Sent(Fact):
     """The grader sent an event. `outcome` ok: it is in the log at `offset`; fail: it is not; info:
-    it may be. `expect` maps each table or topic in which this event must have an effect to its
-    content there. `raw`: the record's value is not `value` as JSON but `payload` (see `as_text`;
-    None is a tombstone). `headers` are [name, value] pairs in their order."""
+    it may be. `key` None: the record has none. `expect` maps each table or topic in which this
+    event must have an effect to its content there. `raw`: the record's value is not `value` as JSON
+    but `payload` (see `as_text`; None is a tombstone). `headers` are [name, value] pairs in their
+    order; a null value counts as an empty one, because not every client can write it."""
 
     topic: str
     partition: int
     offset: int | None
-    key: str
+    key: str | None
     id: str
     value: Mapping[str, Any]
     expect: Mapping[str, Mapping[str, Any]]
@@ -497,7 +498,7 @@ def as_text(data: bytes | None) -> str | None:
     return text if not text.startswith(BASE64) else BASE64 + base64.b64encode(data).decode()
 
 
-def header_texts(headers: Iterable[tuple[str, bytes]]) -> list[list[str]]:
+def header_texts(headers: Iterable[tuple[str, bytes | None]]) -> list[list[str]]:
     """Headers as a history holds them."""
     return [[name, as_text(value) or ""] for name, value in headers]
 

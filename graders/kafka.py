@@ -45,7 +45,7 @@ class Outgoing:
 
     key: str | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Kafka:

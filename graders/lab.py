@@ -22,7 +22,7 @@ from typing import Any
 
 from graders.asking import BadAnswer, Question
 from graders.checks.eff import state_differences
-from graders.conditions import Condition, applied, undone
+from graders.conditions import Condition, applied, held, undone
 from graders.facts import (
     Asked,
     Connection,
@@ -50,6 +50,7 @@ from sandbox.postgres import Database
 # How long an answer may take, and how soon a client asks again that got none.
 ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
+JOIN_APIS = ("JoinGroup", "ConsumerGroupHeartbeat")
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -118,6 +119,14 @@ class Lab:
         await instance.start()
         return instance
 
+    async def start_to_join(self, name: str) -> Fault:
+        """Start an instance and hold its request to join the group: when that is released, nothing
+        but the rebalance comes between. Raises NotExercised, as `until`, when it does not ask."""
+        joining = self.gateway.fault(JOIN_APIS, instance=name).hold()
+        await self.start(name)
+        await self.until(held(joining), within=15, why=f"{name} to join the group")
+        return joining
+
     async def send(
         self, topic: str, events: Sequence[Event], partition: int | None = None
     ) -> list[Sent]:
@@ -170,7 +179,7 @@ class Lab:
             raise PlatformFault(f"the broker did not take all events for {topic}")
         return sent
 
-    async def answer(self, topic: str, id: str, key: str, value: Mapping[str, Any]) -> Sent:
+    async def answer(self, topic: str, id: str, key: str | None, value: Mapping[str, Any]) -> Sent:
         """Send an answer of a participant that the grader plays; it needs no effect."""
         event = Event(id, key, value, expect={})
         (sent,) = await self._send(topic, [event], None, set(), role="answer")

@@ -37,8 +37,8 @@ FIRST_SERVICE_PORT = 8081
 FIRST_LEADER_PORT = 9093
 
 Row = Mapping[str, Any]
-# A record's headers in their order; a name may come more than once.
-Headers = Sequence[tuple[str, bytes]]
+# A record's headers in their order; a name may come more than once, and a value may be null.
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ class Raw:
 
 @dataclass(frozen=True)
 class Event:
-    """One event to send. `id` is its identity for the checks; `value` is what it says, sent as JSON
-    unless `raw` gives other bytes. `expect` says which effects this one must have, when that is not
-    what the challenge's `expected` makes of its value."""
+    """One event to send. `id` is its identity for the checks; `key` the record's, None when it has
+    none; `value` is what it says, sent as JSON unless `raw` gives other bytes. `expect` says which
+    effects this one must have, when that is not what the challenge's `expected` makes of its
+    value."""
 
     id: str
-    key: str
+    key: str | None
     value: Row
     raw: Raw | None = None
     headers: Headers = ()

@@ -22,7 +22,6 @@ from graders.facts import Sent
 from graders.lab import Lab
 from graders.sink import SinkFault
 from graders.spec import Event
-from sandbox.gateway import Fault
 
 PARTITIONS = (0, 1, 2, 3)
 # How long to wait for what nearly every program does at once. A program that never does it is not
@@ -261,7 +260,7 @@ async def another_joins(lab: Lab) -> None:
     Exposes programs that go on with a partition that has been taken from them, or that commit or
     forget what is in flight."""
     await lab.start("first")
-    joining = await about_to_join(lab)
+    joining = await lab.start_to_join("second")
     rows = {p: changes(lab.rng, new_item(lab.rng), range(1, 41)) for p in PARTITIONS}
     holds = [await hold_write(lab, row[1]) for row in rows.values()]
     next_turn = []
@@ -280,18 +279,9 @@ async def another_joins(lab: Lab) -> None:
     await release(holds)
     await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
     for partition, row in rows.items():
-        await lab.send("changes", changes(lab.rng, row[0].key, range(41, 44)), partition)
+        await lab.send("changes", changes(lab.rng, row[0].value["item"], range(41, 44)), partition)
     await lab.settle()
     await lab.aftershock()
-
-
-async def about_to_join(lab: Lab) -> Fault:
-    """Start a second instance; its first request to the group is held."""
-    join = ("JoinGroup", "ConsumerGroupHeartbeat")
-    joining = lab.gateway.fault(join, instance="second").hold()
-    await lab.start("second")
-    await lab.until(held(joining), within=15, why="the second instance to join")
-    return joining
 
 
 async def take_turns(
@@ -301,7 +291,7 @@ async def take_turns(
     It is kept from publishing that until the second has worked its way to the change of the turn;
     there the two meet, and then the second is kept from publishing: if the first goes on with what
     it was given before, the next change is its own."""
-    write = {"api": "Produce", "topic": lab.topic(UPDATES), "times": None}
+    write: Mapping[str, Any] = {"api": "Produce", "topic": lab.topic(UPDATES), "times": None}
     by_first = lab.gateway.fault(**write, instance="first").hold()
     await release(first_turn)
     await lab.reached(waiting(turns, 2), within=USUALLY_S)
@@ -338,7 +328,7 @@ async def prompt_handover(lab: Lab) -> None:
     Exposes programs that commit by the clock alone, so that what is finished is handed to the next
     owner again."""
     await lab.start("first")
-    joining = await about_to_join(lab)
+    joining = await lab.start_to_join("second")
     sent: list[Sent] = []
     for partition in PARTITIONS:
         events = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))

@@ -83,9 +83,9 @@ BLOCKED_KEYS = 4
 Origin = tuple[str, int, int]
 
 
-def origin_of(headers: Iterable[tuple[str, bytes]]) -> Origin | None:
+def origin_of(headers: Iterable[tuple[str, bytes | None]]) -> Origin | None:
     """Topic, partition and offset that a dead letter names; None when it names none."""
-    found = {name: value.decode("utf-8", "replace") for name, value in headers}
+    found = {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
     return origin_in(found)
 
 
@@ -295,14 +295,20 @@ def nobodys(letter: Effect) -> Flaw:
 
 def flaws_of(run: Run, letter: Effect, sent: Sent) -> Iterator[Flaw]:
     """Everything that is wrong with a dead letter."""
-    if letter.key != as_text(sent.key.encode()):
-        yield Flaw("the key", f"The key is {sent.key!r}.", f"the key is {letter.key!r}")
+    if letter.key != key_of(sent):
+        asked, found = brief(key_of(sent)), brief(letter.key)
+        yield Flaw("the key", f"The key is {asked}.", f"it is {found}")
     if letter.payload != value_of(sent):
         asked, found = brief(value_of(sent)), brief(letter.payload)
         yield Flaw("the value", f"The value is {asked}.", f"it is {found}")
     yield from header_flaws(letter, sent)
     yield from origin_flaws(letter, sent)
     yield from attempts_flaws(run, letter)
+
+
+def key_of(sent: Sent) -> str | None:
+    """A record's key as a history holds it."""
+    return None if sent.key is None else as_text(sent.key.encode())
 
 
 def value_of(sent: Sent) -> str | None:
@@ -543,7 +549,7 @@ def head_of_line(run: Run) -> Iterator[Finding]:
     retried: dict[tuple[Lane, str, str], list[Retried]] = defaultdict(list)
     for sent in sorted(run.first_sent.values(), key=lambda s: s.offset or 0):
         for calls in series(run, calls_about(run, sent.id)):
-            if len(calls) > 1:
+            if len(calls) > 1 and sent.key is not None:
                 lane = (sent.topic, sent.partition)
                 retried[lane, sent.key, calls[0].instance].append(Retried(sent, calls))
     for (lane, key, instance), troubled in retried.items():

@@ -251,7 +251,7 @@ def over_dedup(run: Run) -> Iterator[Finding]:
 def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
     """Events without effect that the program took for another, each with that other's effect."""
     by_look: dict[str, Effect] = {}
-    by_key: dict[str, Effect] = {}
+    by_key: dict[str | None, Effect] = {}
     for effects in run.effects.values():
         for effect in effects:
             if sent := run.first_sent.get(effect.id):

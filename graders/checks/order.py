@@ -1,12 +1,12 @@
 """ORD: the order of what belongs together.
 
 **Model.** The records of a key lie in one partition, and the order in which its events come there
-first is the key's order; copies sent later change nothing. Keys whose records lie in several
-partitions have no order and are left out, and across keys there is none; nor is there any in a
-dead-letter topic. A *place* is a table, or one partition of a topic that the program writes: in a
-table rows are ordered by commit, within one transaction as they were inserted; in a partition by
-offset. Only the first effect of an event in a place counts, because whoever delivers at least once
-repeats, and a reader who knows what he has had skips repeats.
+first is the key's order; copies sent later change nothing. Records without a key, and keys whose
+records lie in several partitions, have no order and are left out, and across keys there is none;
+nor is there any in a dead-letter topic. A *place* is a table, or one partition of a topic that the
+program writes: in a table rows are ordered by commit, within one transaction as they were inserted;
+in a partition by offset. Only the first effect of an event in a place counts, because whoever
+delivers at least once repeats, and a reader who knows what he has had skips repeats.
 
 **ORD-1 inversion.** Of two events of a key, the later one's first effect in a place comes before
 the earlier one's. Both are there, in an order that the database or the log itself has, so no clock
@@ -110,7 +110,8 @@ def order_of_keys(run: Run) -> dict[str, tuple[str, int]]:
     lanes: dict[str, set[Lane]] = defaultdict(set)
     offsets: dict[str, tuple[str, int]] = {}
     for id, sent in run.first_sent.items():
-        if places := run.places.get(id):
+        places = run.places.get(id)
+        if places and sent.key is not None:
             lanes[sent.key] |= {place.lane for place in places}
             offsets[id] = sent.key, min(place.offset for place in places)
     return {id: found for id, found in offsets.items() if len(lanes[found[0]]) == 1}
@@ -168,8 +169,9 @@ def key_split(run: Run) -> Iterator[Finding]:
     """ORD-2."""
     written: dict[tuple[str, str], list[Effect]] = defaultdict(list)
     for effect in run.history.of(Effect):
-        if effect.partition is not None and effect.id in run.first_sent:
-            written[effect.table, run.first_sent[effect.id].key].append(effect)
+        sent = run.first_sent.get(effect.id)
+        if effect.partition is not None and sent and sent.key is not None:
+            written[effect.table, sent.key].append(effect)
     for (_, key), effects in written.items():
         yield from split(key, effects)
 
@@ -342,7 +344,8 @@ def independence(run: Run) -> Iterator[Finding]:
 
 def keys_of(run: Run, ids: Sequence[str]) -> list[str]:
     """The keys of events, each once."""
-    return list(dict.fromkeys(run.first_sent[id].key for id in ids))
+    keys = dict.fromkeys(run.first_sent[id].key for id in ids)
+    return [key for key in keys if key is not None]
 
 
 def unsure(waited: Waited) -> Finding:

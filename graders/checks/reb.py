@@ -118,7 +118,7 @@ def not_owner_effect(run: Run) -> Iterator[Finding]:
     """REB-1."""
     for handover in handovers(run):
         new = handover.taken.instance
-        first: dict[str, Effect] = {}
+        first: dict[str | None, Effect] = {}
         for effect in rows_of(run, handover.lane):
             key = run.first_sent[effect.id].key
             after = max(handover.told.n, handover.taken.n) < effect.n < handover.until
@@ -130,10 +130,11 @@ def not_owner_effect(run: Run) -> Iterator[Finding]:
 
 
 def rows_of(run: Run, lane: Lane) -> Iterator[Effect]:
-    """The rows about events whose records all lie in a partition, in order."""
+    """The rows about events with a key whose records all lie in a partition, in order."""
     for effect in run.history.of(Effect):
-        places = run.places.get(effect.id, ())
-        if effect.partition is None and places and {place.lane for place in places} == {lane}:
+        lanes = {place.lane for place in run.places.get(effect.id, ())}
+        has_key = lanes == {lane} and run.first_sent[effect.id].key is not None
+        if effect.partition is None and has_key:
             yield effect
 
 

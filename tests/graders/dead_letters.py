@@ -41,7 +41,9 @@ class Letters(Tale):
         more.setdefault("expect", {"shipping": {"customer": customer}})
         return self.send(id, partition, account=customer, **more)
 
-    def poison(self, id: str, partition: int = 0, customer: str = "c-1", **more: Any) -> Sent:
+    def poison(
+        self, id: str, partition: int = 0, customer: str | None = "c-1", **more: Any
+    ) -> Sent:
         """Bytes that are no order; a tombstone when `payload` is None."""
         more = {"expect": DEAD, "raw": True, "payload": f"{id}?", **more}
         return self.send(id, partition, account=customer, **more)

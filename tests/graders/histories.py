@@ -52,7 +52,14 @@ class Tale(Recorder):
     def now(self) -> float:
         return len(self) / 100
 
-    def send(self, id: str, partition: int, account: str = "acc-1", amount: int = 10, **more: Any):
+    def send(
+        self,
+        id: str,
+        partition: int,
+        account: str | None = "acc-1",
+        amount: int = 10,
+        **more: Any,
+    ):
         offset = self.ends.get(partition, 0)
         self.ends[partition] = offset + 1
         place = {"topic": TOPIC, "partition": partition, "offset": offset}

@@ -138,6 +138,15 @@ def test_a_dead_letter_that_differs_is_dlq_2(changes: dict[str, Any], kind: str)
     assert kind in finding.claim
 
 
+@pytest.mark.parametrize(("key", "found"), [(None, {}), ("", {"DLQ-2": FAIL})])
+def test_a_record_without_a_key_has_a_dead_letter_without_one(key: str | None, found: dict):
+    tale = begun()
+    tale.poison("bad-1", customer=None)
+    tale.fetch("app", 0, 0, 0)
+    tale.bury("app", "bad-1", key=key)
+    assert verdicts(handled(tale, (0, 1))) == found
+
+
 @pytest.mark.parametrize(
     ("headers", "found"),
     [

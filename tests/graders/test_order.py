@@ -5,7 +5,7 @@ from graders.history import History
 from graders.verdict import conclude, judge, wants_another
 from graders.verdicts import Verdict
 from tests.graders.histories import verdicts
-from tests.graders.ordered import CHECKED, OrderedTale, id_of
+from tests.graders.ordered import CHECKED, OrderedTale, id_of, without_keys
 
 FAIL = Verdict.FAIL
 
@@ -95,6 +95,17 @@ def test_keys_in_several_partitions_have_no_order():
     tale.handle("app", "a", 2)
     tale.handle("app", "a", 1)
     assert found(tale.end()) == {}
+
+
+def test_records_without_a_key_have_no_order():
+    tale = told(1, 2)
+    tale.apply("app", "a", 2)
+    tale.apply("app", "a", 1)
+    tale.publish("app", "a", 2, partition=0)
+    tale.publish("app", "a", 1, partition=1)
+    history = tale.end()
+    assert found(history) == {"ORD-1": FAIL, "ORD-2": FAIL}
+    assert found(without_keys(history)) == {}
 
 
 def test_a_key_in_two_partitions_is_split():

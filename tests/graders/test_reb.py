@@ -7,7 +7,7 @@ from graders.checks import check
 from graders.history import History
 from graders.verdicts import Verdict
 from tests.graders.histories import verdicts
-from tests.graders.ordered import CHANGES, CHECKED, OrderedTale
+from tests.graders.ordered import CHANGES, CHECKED, OrderedTale, without_keys
 
 FAIL = Verdict.FAIL
 
@@ -48,6 +48,7 @@ def test_an_effect_of_the_old_owner_after_one_of_the_new_owner():
     assert found(history) == {"REB-1": FAIL}
     (finding,) = check(history, ["REB-1"])
     assert "first went on with a in changes-2" in finding.claim
+    assert found(without_keys(history)) == {}
 
 
 def test_what_the_old_owner_had_under_way_may_end():

@@ -9,7 +9,7 @@ TABLE = """
     create table if not exists inbox (
         partition  int not null,
         position   bigint not null,
-        customer   bytea not null,
+        customer   bytea,
         value      bytea,
         headers    jsonb not null,
         attempts   int not null default 0,
@@ -40,7 +40,7 @@ def create():
 def store(db, records):
     """Keep records; those that are known stay as they are."""
     rows = [
-        (r.partition, r.offset, r.key, r.value, Jsonb([[n, v.hex()] for n, v in r.headers]))
+        (r.partition, r.offset, r.key, r.value, Jsonb([[n, (v or b"").hex()] for n, v in r.headers]))
         for r in records
     ]
     with db.transaction(), db.cursor() as cursor:

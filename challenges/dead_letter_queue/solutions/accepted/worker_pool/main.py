@@ -82,7 +82,7 @@ class Service:
             self.progress.pop(partition.partition, None)
 
     def accept(self, message):
-        worker = WORKERS[zlib.crc32(message.key()) % len(WORKERS)]
+        worker = WORKERS[zlib.crc32(message.key() or b"") % len(WORKERS)]
         progress = self.progress.setdefault(message.partition(), Progress())
         progress.add(message.offset(), worker.submit(handle, message))
 

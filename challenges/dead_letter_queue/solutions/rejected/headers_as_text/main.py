@@ -71,7 +71,7 @@ async def handle(http, producer, record):
 
 
 async def bury(producer, record, why, attempts):
-    headers = [(n, v.decode(errors="ignore").encode()) for n, v in record.headers]
+    headers = [(n, (v or b"").decode(errors="ignore").encode()) for n, v in record.headers]
     headers.append(("dlq.topic", record.topic.encode()))
     headers.append(("dlq.partition", b"%d" % record.partition))
     headers.append(("dlq.offset", b"%d" % record.offset))

@@ -99,7 +99,7 @@ def dead_letter(message, why, attempts):
 
 
 def worker_of(message):
-    return WORKERS[zlib.crc32(message.key()) % len(WORKERS)]
+    return WORKERS[zlib.crc32(message.key() or b"") % len(WORKERS)]
 
 
 class Service:
