@@ -34,6 +34,7 @@ from sandbox.process import (
 
 DOOR_PORT = 5432  # of the door inside a box: where programs believe the database to be
 START_TIMEOUT = 60.0
+STATEMENT_TIMEOUT = 60.0  # of our own; one that drops a database waits for every session's consent
 ATTEMPTS = 3
 SIZE_LIMIT_MB = 256  # of a lent database; an empty one has 8
 WATCH_S = 1.0  # between two looks at that
@@ -144,9 +145,13 @@ class Cluster:
             return False
 
     async def connect(self, database: str = "postgres") -> psycopg.AsyncConnection:
-        """Return a new superuser connection in autocommit mode."""
+        """Return a new superuser connection in autocommit mode; a statement that takes over a
+        minute ends in psycopg's QueryCanceled."""
         return await psycopg.AsyncConnection.connect(
-            self.admin_dsn(database), autocommit=True, connect_timeout=5
+            self.admin_dsn(database),
+            autocommit=True,
+            connect_timeout=5,
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT:g}s",
         )
 
     async def create_database(self, name: str, owner: str = "postgres") -> None:

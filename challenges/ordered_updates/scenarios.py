@@ -364,7 +364,7 @@ async def late_write(lab: Lab) -> None:
     write = lab.gateway.fault("Produce", topic=lab.topic(UPDATES)).hold()
     await lab.send("changes", row[:1], partition)
     first = await lab.start("first")
-    await lab.until(held(write), why="the first instance to publish a change")
+    await lab.until(held(write), within=15, why="the first instance to publish a change")
     later = await lab.send("changes", row[1:5], partition)
     await lab.reached(effects_of(later, 1, UPDATES), within=1.5)
     await first.freeze()

@@ -414,7 +414,7 @@ async def overdue_and_answered(lab: Lab) -> None:
     for event in orders(lab.rng, 2):
         gate = Gate(lab, "an instance to act on the overdue reply")
         services.script(event.id, "reserve", answers_when=gate.opened)
-        (sent,) = await lab.send("orders", [event], partition_of_other(lab, event.key))
+        (sent,) = await lab.send("orders", [event], partition_of_other(lab, event.id))
         await lab.until(performed(event.id, "reserve"), why="the first step of an order")
         write = lab.gateway.fault("Produce", topic=lab.topic("stock-commands")).hold()
         await lab.until(held(write), why="an instance to ask again, or to cancel")

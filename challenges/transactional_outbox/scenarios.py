@@ -249,7 +249,7 @@ async def crash_before_marking(lab: Lab) -> None:
     app = await lab.start("app")
     await lab.send("commands", [event])
     await lab.until(held(marking), STARTED_S, "the program to mark the row")
-    await lab.reached(published(event.key, 1), within=TEMPTATION_S)
+    await lab.reached(published(event.value["booking"], 1), within=TEMPTATION_S)
     await app.kill()
     await marking.drop()
     await lab.start("app")

@@ -171,6 +171,13 @@ async def test_the_platform_listens_on_no_port(platform: Cluster):
     assert await names_in(platform, "SHOW listen_addresses") == {""}
 
 
+async def test_no_statement_of_ours_waits_for_ever(monkeypatch, programs: Cluster):
+    monkeypatch.setattr(postgres, "STATEMENT_TIMEOUT", 0.1)
+    async with await programs.connect() as waiting:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await waiting.execute("select pg_sleep(3600)")
+
+
 async def test_a_lent_database_has_what_its_schema_makes_and_grants(programs: Cluster):
     async with lend_database(programs, SCHEMA) as lent:
         with log_in(lent) as program:
