@@ -5,7 +5,9 @@ topic: its value is no event, a service refuses it for good, or all attempts tha
 allows fail. A *dead letter* is a record in that topic, seen by a read_committed reader. Dead
 letters may repeat, since whoever loses an answer writes again. Calls are counted at the service
 itself; a *series* is the calls about one event by one instance as long as its process lives and its
-partitions stay as they are, so that a restart or a rebalance begins a new one.
+partitions stay as they are, so that a restart or a rebalance begins a new one. After a rebalance
+the rest of the old series may go on beside the new one in the same process, and nobody can tell
+their calls apart: from then on each call of that life is a series by itself.
 
 **DLQ-1 routing.** A record is in the dead-letter topic that does not belong there (an event that
 could have its effect, a tombstone): counts at once. Or poison was fetched, the run was quiet after
@@ -75,6 +77,7 @@ from graders.verdicts import Verdict
 TOPIC, PARTITION, OFFSET = "dlq.topic", "dlq.partition", "dlq.offset"
 ERROR, ATTEMPTS = "dlq.error", "dlq.attempts"
 PREFIX = "dlq."
+STARTS = ("started", "restarted")
 MARGIN_S = 0.02
 SUCCESS = range(200, 300)
 BLOCKING_RECORDS = 3
@@ -384,20 +387,26 @@ def calls_about(run: Run, id: str) -> list[Call]:
 def series(run: Run, calls: Sequence[Call]) -> list[list[Call]]:
     """Calls about one event, by instance and life: see the module's docstring."""
     found: dict[str, list[list[Call]]] = defaultdict(list)
+    mixed: set[str] = set()  # instances in which two series may go on side by side
     for call in calls:
         mine = found[call.instance]
-        if mine and not renewed(run, call.instance, mine[-1][-1].n, call.n):
+        news = renewals(run, call.instance, mine[-1][-1].n, call.n) if mine else []
+        if any(isinstance(fact, Process) and fact.what in STARTS for fact in news):
+            mixed.discard(call.instance)
+        elif news:
+            mixed.add(call.instance)
+        if mine and not news and call.instance not in mixed:
             mine[-1].append(call)
         else:
             mine.append([call])
     return [one for each in found.values() for one in each]
 
 
-def renewed(run: Run, instance: str, after: int, before: int) -> bool:
-    """Whether an instance was started, or its partitions changed, between two facts."""
+def renewals(run: Run, instance: str, after: int, before: int) -> list[Assigned | Left | Process]:
+    """What happened to an instance's process and partitions between two facts."""
     facts: list[Assigned | Left | Process] = [*run.history.of(Assigned), *run.history.of(Left)]
     facts += run.history.of(Process)
-    return any(after < fact.n < before and fact.instance == instance for fact in facts)
+    return [fact for fact in facts if after < fact.n < before and fact.instance == instance]
 
 
 def budget(run: Run) -> Iterator[Finding]:

@@ -247,6 +247,27 @@ def test_a_restart_or_a_rebalance_begins_the_count_anew(what: str):
     assert verdicts(handled(tale, (0, 1))) == {}
 
 
+def two_counts(*, restart: bool) -> History:
+    """An order is in trouble when the partitions change. The old count of attempts goes on beside a
+    new one, or the new one is another life's and makes no pauses."""
+    tale = tried(0.2, expect=DEAD)
+    tale.assigned("app", 0, 1)
+    tale.fetch("app", 0, 0, 0)
+    tale.call("app", "ord-1", 503)
+    if restart:
+        tale.process("app", "killed")
+        tale.process("app", "restarted")
+    for _ in range(4):
+        tale.call("app", "ord-1", 503)
+    tale.bury("app", "ord-1", 4)
+    return handled(tale, (0, 1))
+
+
+def test_two_counts_may_go_on_side_by_side_after_a_rebalance():
+    assert verdicts(two_counts(restart=False)) == {}
+    assert verdicts(two_counts(restart=True)) == {"DLQ-4": FAIL}
+
+
 def test_attempts_may_be_counted_over_a_restart():
     tale = tried(0.2, 0.4, expect=DEAD)
     tale.process("app", "killed")

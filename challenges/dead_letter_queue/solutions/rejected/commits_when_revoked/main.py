@@ -109,6 +109,7 @@ class Service:
         self.consumer = Consumer({
             "bootstrap.servers": SERVERS,
             "group.id": os.environ["GROUP_ID"],
+            "heartbeat.interval.ms": 500,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
         })

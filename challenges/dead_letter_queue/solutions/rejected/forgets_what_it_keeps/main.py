@@ -66,7 +66,8 @@ class Scheduler:
         base = {"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"]}
         self.consumer = Consumer({**base, "group.id": os.environ["GROUP_ID"],
                                   "enable.auto.commit": False, "auto.offset.reset": "earliest",
-                                  "partition.assignment.strategy": "cooperative-sticky"})
+                                  "partition.assignment.strategy": "cooperative-sticky",
+                                  "heartbeat.interval.ms": 500})
         self.producer = Producer({**base, "enable.idempotence": True, "linger.ms": 0})
         self.pool = ThreadPoolExecutor(32)
         self.answers = queue.SimpleQueue()
