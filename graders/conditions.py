@@ -165,6 +165,31 @@ def group_stable(members: int) -> Condition:
     return Condition(f"{members} member(s) to own all partitions", holds)
 
 
+def ended(instance: Named) -> Condition:
+    """The instance's program has ended since it was last started."""
+    return Condition(
+        f"{instance.name} to end", lambda h: any(p.what in ENDS for p in life_of(instance, h))
+    )
+
+
+def has_left(instance: Named) -> Condition:
+    """The instance has left its group by itself since it was last started."""
+
+    def holds(history: History) -> bool:
+        began = life_of(instance, history)[0].n
+        left = [left for left in history.of(Left) if left.n > began and left.by == "program"]
+        return any(each.instance == instance.name for each in left)
+
+    return Condition(f"{instance.name} to leave its group", holds)
+
+
+def life_of(instance: Named, history: History) -> list[Process]:
+    """What happened to the instance's process since it was last started, the start included."""
+    found = [p for p in history.of(Process) if p.instance == instance.name]
+    starts = [number for number, p in enumerate(found) if p.what in ("started", "restarted")]
+    return found[starts[-1] :]
+
+
 def held(fault: FaultState) -> Condition:
     """Something is being held by this fault right now."""
     return Condition(f"{fault.id} to hold", lambda h: fault.held)

@@ -210,6 +210,7 @@ def _(fact: facts.Process) -> tuple[str, str]:
     words = {
         "killed": "killed (SIGKILL)",
         "terminated": "told to stop (SIGTERM)",
+        "overdue": "is still there when its grace is over",
         "frozen": "frozen (SIGSTOP)",
         "thawed": "goes on (SIGCONT)",
         "restarted": "started again after it ended by itself",

@@ -120,8 +120,9 @@ class Record(Fact):
 @dataclass(frozen=True, kw_only=True)
 class Process(Fact):
     """Something happened to an instance's process. `what` is started, exited (by itself), killed,
-    frozen, thawed, terminated (SIGTERM was sent), stopped (it ended after that), restarted, or
-    abandoned (not restarted again); `output` holds its last lines when it exited by itself."""
+    frozen, thawed, terminated (SIGTERM was sent), overdue (its grace was over, and it was not),
+    stopped (it ended after SIGTERM), restarted, or abandoned (not restarted again); `output` holds
+    its last lines when it exited by itself."""
 
     instance: str
     what: str

@@ -27,6 +27,7 @@ FILLED_DATABASE = "it wrote more into its database than it may"
 FREEZE_ATTEMPTS = 40
 FREEZE_AGAIN_S = 0.01
 LAST_LINES = 5
+GRACE_S = 5.0  # as the statements say
 LINE_CHARS = 300
 
 
@@ -90,25 +91,36 @@ class Instance:
         group counts it as expired at once (see `evict`)."""
         if self._life is None:
             return
-        self._ending = self._ending or "killed"
+        if self._box is not None or self._ending is None:
+            self._ending = "killed"
         self._wake.set()
         if self._box is not None:
             await self._box.kill()
         await self._life
         self._life = None
 
-    async def terminate(self, grace: float = 5.0) -> None:
+    async def terminate(self, grace: float = GRACE_S) -> None:
         """SIGTERM, then SIGKILL after `grace` seconds; returns when it has ended. Not restarted."""
-        if self._life is None:
+        self.tell_to_stop()
+        await self.ended_within(grace)
+
+    def tell_to_stop(self) -> None:
+        """SIGTERM, and go on with the story; `ended_within` sees to the end. Not restarted. It may
+        be told again; nothing happens when there is no program."""
+        if not self.alive:
             return
         self._ending = "stopped"
         self._wake.set()
         self._note("terminated")
         if self._box is not None:
             self._box.signal(signal.SIGTERM)
+
+    async def ended_within(self, grace: float = GRACE_S) -> None:
+        """Return when a program that was told to stop has ended; SIGKILL when it is overdue, after
+        `grace` seconds of the fair clock."""
         await self._lab.history.wait_for(lambda _: self._box is None, grace * self._lab.patience)
         if self._box is not None:
-            self._ending = "killed"
+            self._note("overdue")
         await self.kill()
 
     async def freeze(self) -> None:
@@ -188,6 +200,8 @@ class Instance:
             if self._must_end():
                 return
             await self._launch("restarted")
+            if self._must_end():  # we were told while it was being started
+                await self._box.kill()
 
     def _hopeless(self, exit: Exit) -> str:
         """Why starting it again would not help; empty when it may."""
@@ -198,8 +212,6 @@ class Instance:
     async def _see_end(self) -> Exit:
         """Wait until the program has ended and nothing is left of it."""
         assert self._box is not None
-        if self._must_end():  # we were told while it was being started
-            await self._box.kill()
         exit = await self._box.wait()
         if exit.reason == "lost":
             raise PlatformFault(f"the box of {self.name} was ended from outside")

@@ -21,6 +21,7 @@ STATE_AFTER = {
     "restarted": "runs",
     "thawed": "runs",
     "terminated": "runs",
+    "overdue": "runs",
     "frozen": "frozen",
 }
 
@@ -43,6 +44,7 @@ SHAPES = {
     "abandoned": '<path class="line fault" d="M-7 -7L7 7M-7 7L7 -7"/>',
     "stopped": '<rect class="solid life" x="-5" y="-5" width="10" height="10"/>',
     "terminated": '<rect class="open" x="-5" y="-5" width="10" height="10"/>',
+    "overdue": '<path class="line fault" d="M-6 -7H6L-6 7H6Z"/>',
     "frozen": '<path class="line fault" d="M-4 -7V7M4 -7V7"/>',
     "note": '<circle class="open" r="4"/>',
 }
@@ -60,6 +62,7 @@ WORDS = {
     "fault": "fault",
     "refused": "refused",
     "terminated": "SIGTERM",
+    "overdue": "overdue",
     "note": "",
 }
 

@@ -40,6 +40,7 @@ ENDS = {
     "frozen": "frozen",
     "thawed": "goes on",
     "terminated": "told to stop",
+    "overdue": "still there after its grace",
     "restarted": "started again",
     "started": "started",
 }

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.gateway.codec import Body, Codec
 from sandbox.gateway.errors import ErrorCode
 from sandbox.gateway.faults import Record
-from sandbox.gateway.members import Member, Members
+from sandbox.gateway.members import PAUSE_EPOCH, Member, Members
 from sandbox.gateway.observer import Observer
 from sandbox.gateway.topics import TopicNames
 from sandbox.gateway.wire import Malformed
@@ -106,6 +106,9 @@ class LeaveGroupObserver(GroupObserver):
         rows = body.get("Members") or [body]  # before version 3: one member, in the body itself
         return body["GroupId"], [row["MemberId"] for row in rows]
 
+    def matters(self, note: Any) -> bool:
+        return True
+
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         group, member_ids = note
         codes = [row["ErrorCode"] for row in body.get("Members", [])] or [ErrorCode.NONE]
@@ -135,6 +138,8 @@ class ConsumerHeartbeatObserver(GroupObserver):
         asked, epoch = note
         if body["ErrorCode"] != ErrorCode.NONE:
             return
+        if epoch == PAUSE_EPOCH:
+            return  # its partitions stay with it, and with nobody else, until its session expires
         if epoch < 0:
             self._left(instance, asked.group, asked.id)
             return

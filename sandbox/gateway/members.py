@@ -8,7 +8,8 @@ from sandbox.gateway.link import Link
 
 _LEAVE_GROUP_VERSION = 3  # the first that names a static member
 _HEARTBEAT_VERSION = 0
-_LEAVE_EPOCH = -1  # for good; -2, a static member's pause, would keep its partitions from others
+_LEAVE_EPOCH = -1  # for good
+PAUSE_EPOCH = -2  # of a static member: it keeps its partitions from others
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,16 @@ async def test_a_member_that_left_is_not_evicted(stage: Stage, protocol: str) ->
     assert len(stage.of("left")) == 1
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_static_member_that_closes_has_not_left(stage: Stage, protocol: str) -> None:
+    """It keeps its partitions from others, as it would over a restart."""
+    await owner(stage, "a", PROTOCOL=protocol, STATIC_ID="one")
+    stage.boxes["a"].signal(signal.SIGTERM)
+    await stage.boxes["a"].wait()
+    await stage.gateway.evict("a")
+    assert [fact["by"] for fact in stage.of("left")] == ["grader"]
+
+
 async def test_a_member_id_is_known_before_the_group_takes_it(stage: Stage) -> None:
     """A program may die between the two JoinGroup requests of its first join (KIP-394)."""
     client = await stage.raw()
