@@ -181,6 +181,8 @@ class Instance:
         self._launched = (len(lab.history), lab.history.clock.now())
         self._note(what)
         await lab.gateway.attach(self.name, box.doors, frozenset({lab.groups[self.app]}))
+        if self._must_end():  # we were told while it was being started
+            await box.kill()
 
     async def _live(self) -> None:
         """See the program to its end, and start it again as often as it ends by itself, within
@@ -200,8 +202,6 @@ class Instance:
             if self._must_end():
                 return
             await self._launch("restarted")
-            if self._must_end():  # we were told while it was being started
-                await self._box.kill()
 
     def _hopeless(self, exit: Exit) -> str:
         """Why starting it again would not help; empty when it may."""

@@ -5,9 +5,7 @@ Per attempt and check: what its findings say; without any, PASS, unless the atte
 
 A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
 happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
-(LIV-1, the unanswered questions of LIV-2, the outbox that OBX-6 finds full, the blocked keys of
-ORD-4, and the unfinished sagas of SAG-9 and SAG-12) counts when two attempts end so; the repeats
-have doubled patience.
+(a check in LIVENESS) counts when two attempts end so; the repeats have doubled patience.
 
 Per submission and check: the worst over all scenarios. The score is the weighted share of checks
 that passed (PASS or WARN).
@@ -23,9 +21,9 @@ from graders.spec import CheckUse
 from graders.verdicts import Verdict, worst
 
 MOST_ATTEMPTS = 3
-LIVENESS = ("LIV-1", "LIV-2", "OBX-6", "ORD-4", "SAG-9", "SAG-12")
+LIVENESS = ("LIV-1", "LIV-2", "OBX-6", "ORD-4", "SAG-12", "SAG-9", "SHU-1", "SHU-6")
 # After these the run goes on to its end, so the other checks' silence means what it always means.
-PASSING = ("OBX-6", "ORD-4")
+PASSING = ("OBX-6", "ORD-4", "SHU-1", "SHU-6")
 STUCK_TWICE = 2
 STUCK_EVERYWHERE = 4
 
@@ -128,7 +126,7 @@ def is_hopeless(attempts: Sequence[Attempt]) -> bool:
     each got stuck, and either there were four of them; or the program never had any effect, and
     three got stuck, or two plainly (it was given up, or never connected to Kafka)."""
     told = [a for a in attempts if a.silence != Verdict.HARNESS_ERROR]
-    if not all(a.is_stuck for a in told):
+    if not all(a.stuck_by - set(PASSING) for a in told):
         return False
     if any(not effect.ours for a in told for effect in a.history.of(Effect)):
         return len(told) >= STUCK_EVERYWHERE

@@ -6,8 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders.conditions import Condition, applied, effects_of, ended, has_left, held
-from graders.instance import Instance
+from graders.conditions import Condition, effects_of, ended, has_left, held
 from graders.lab import Lab
 from graders.spec import Event
 

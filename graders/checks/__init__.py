@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from graders.checks import cho, com, dlq, eff, grd, har, liv, obx, order, reb, sag
+from graders.checks import cho, com, dlq, eff, grd, har, liv, order, reb, sag, shu
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -86,6 +87,12 @@ CHECKS: dict[str, Check] = {
         Check("OBX-4", "stable-identity", "Repeats were the same, and few.", obx.stable_identity),
         Check("OBX-5", "late-commit", "What was committed late was published.", obx.late_commit),
         Check("OBX-6", "drain", "At rest all was published and marked.", obx.drain),
+        Check("SHU-1", "in-time", "It ended in time when told to stop.", shu.in_time),
+        Check("SHU-2", "nothing-new", "A stop began nothing new.", shu.nothing_new),
+        Check("SHU-3", "committed", "What was done was committed at a stop.", shu.committed),
+        Check("SHU-4", "flushed", "What was written was settled at a stop.", shu.flushed),
+        Check("SHU-5", "left", "Who stopped left the group.", shu.left_group),
+        Check("SHU-6", "at-any-time", "It could be stopped at any time.", shu.at_any_time),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("LIV-2", "answers", "The program answered over HTTP.", liv.answers),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),
