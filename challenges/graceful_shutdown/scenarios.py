@@ -6,14 +6,27 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from graders.conditions import Condition, effects_of, ended, has_left, held
+from graders.conditions import (
+    Condition,
+    applied,
+    effects_of,
+    ended,
+    group_stable,
+    has_left,
+    held,
+    owners,
+)
 from graders.lab import Lab
 from graders.spec import Event
 
 PARTITIONS = (0, 1, 2)
+JOIN = ("JoinGroup", "ConsumerGroupHeartbeat")
+REJOIN = (*JOIN, "SyncGroup")
+# More than a stop may take of what comes after SIGTERM (SHU-2).
+ORDERS_AFTER = 5
 # How long a story waits, by any clock, for what only a wrong program does: a right one is kept
 # waiting meanwhile. Far below the 2 s in which Kafka is said to answer.
-MOMENT_S = 0.8
+MOMENT_S = 1.0
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -80,6 +93,137 @@ async def announcement_under_way(lab: Lab) -> None:
     produce.release() if produce.applied else produce.cancel()
     await app.ended_within()
     await go_on(lab)
+
+
+async def in_the_middle_of_a_batch(lab: Lab) -> None:
+    """SIGTERM while one invoice of many that were handed over together waits in the database, which
+    then goes on. Exposes programs that commit what a whole batch did, and stop in the middle of
+    one."""
+    sent = await lab.send("orders", orders(lab.rng, 25), partition=lab.rng.choice(PARTITIONS))
+    row = await lab.sink.hold("invoices", row={"order_id": sent[lab.rng.randrange(8, 16)].id})
+    app = await lab.start("app")
+    await lab.until(held(row), why="an invoice in the middle to be written")
+    app.tell_to_stop()
+    await a_moment(lab, has_left(app) | ended(app))
+    await row.release()
+    await app.ended_within()
+    await go_on(lab)
+
+
+async def commit_under_way(lab: Lab) -> None:
+    """SIGTERM while a commit is on its way to Kafka; of a program with transactions, between
+    its records and the end of its transaction. Exposes programs that end without waiting for the
+    commit, or leave the transaction open."""
+    app = await lab.start("app")
+    commits = lab.commits(times=None).hold()
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
+    await lab.until(effects_of(sent, at_least=1, place="invoices"), why="an invoice to be written")
+    await a_moment(lab, held(commits))
+    app.tell_to_stop()
+    await a_moment(lab, ended(app))
+    # A program that was killed by the signal, or commits by the clock, has not come so far.
+    commits.release() if commits.applied else commits.cancel()
+    await app.ended_within()
+    await go_on(lab)
+
+
+async def database_does_not_answer(lab: Lab) -> None:
+    """SIGTERM while an invoice waits in the database for longer than the grace. Exposes programs
+    that wait as long as it takes, and those that commit the order that they gave up."""
+    app = await lab.start("app")
+    partition = lab.rng.choice(PARTITIONS)
+    sent = await lab.send("orders", orders(lab.rng, 5), partition)
+    await lab.until(effects_of(sent, place="announcements"), why="the first orders to be done")
+    (last,) = await lab.send("orders", orders(lab.rng, 1), partition)
+    row = await lab.sink.hold("invoices", row={"order_id": last.id})
+    await lab.until(held(row), why="the last invoice to be written")
+    await app.terminate()
+    await row.drop()
+    await go_on(lab)
+
+
+async def orders_keep_coming(lab: Lab) -> None:
+    """SIGTERM, and then one order after the other, each as soon as the one before has its invoice.
+    Exposes programs that stop only when nothing is left to do."""
+    app = await lab.start("app")
+    partition = lab.rng.choice(PARTITIONS)
+    sent = await lab.send("orders", orders(lab.rng, 3), partition)
+    await lab.until(effects_of(sent, place="announcements"), why="the first orders to be done")
+    app.tell_to_stop()
+    for _ in range(ORDERS_AFTER):
+        sent = await lab.send("orders", orders(lab.rng, 1), partition)
+        written = effects_of(sent, place="invoices")
+        await a_moment(lab, written | ended(app))
+        if not written.holds(lab.history):
+            break
+    await app.ended_within()
+    await go_on(lab)
+
+
+async def told_twice(lab: Lab) -> None:
+    """SIGTERM while an invoice waits in the database, and once more a moment later. Exposes
+    programs whose second signal ends them on the spot."""
+    app = await lab.start("app")
+    sent = await lab.send("orders", orders(lab.rng, 5), partition=lab.rng.choice(PARTITIONS))
+    row = await lab.sink.hold("invoices", row={"order_id": sent[3].id})
+    await lab.until(held(row), why="an invoice to be written")
+    for _ in ("once", "twice"):
+        app.tell_to_stop()
+        await a_moment(lab, has_left(app) | ended(app))
+    await row.release()
+    await app.ended_within()
+    await go_on(lab)
+
+
+async def while_it_starts(lab: Lab) -> None:
+    """SIGTERM while the program starts and Kafka does not answer. Exposes programs that notice the
+    signal only when they are at work."""
+    silence = lab.gateway.fault(None, times=None).hold()
+    app = await lab.start("app")
+    await lab.until(applied(silence), why="the program to ask Kafka for something")
+    await app.terminate()
+    silence.drop()
+    for partition in PARTITIONS:
+        await lab.send("orders", orders(lab.rng, 3), partition)
+    await go_on(lab)
+
+
+async def in_the_middle_of_a_rebalance(lab: Lab) -> None:
+    """SIGTERM while the group is rebalanced, because another instance has come. Exposes programs
+    that can be stopped only while they own their partitions."""
+    first = await lab.start("first")
+    sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
+    await lab.until(effects_of(sent, place="announcements"), why="the first orders to be done")
+    coming = lab.gateway.fault(JOIN, instance="second").delay(0)
+    await lab.start("second")
+    await lab.until(applied(coming), why="the second instance to come")
+    # The first one hears of it by its next heartbeat, in 3 s by default.
+    rejoin = lab.gateway.fault(REJOIN, instance="first", times=None).hold()
+    await lab.until(held(rejoin), why="the first instance to take part in the rebalance")
+    first.tell_to_stop()
+    await a_moment(lab, ended(first))
+    rejoin.release()
+    await first.ended_within()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def another_takes_over(lab: Lab) -> None:
+    """One of two instances gets SIGTERM in the middle of an order. Exposes programs that do not
+    leave the group: their partitions lie idle until the session timeout."""
+    first = await lab.start("first")
+    await lab.start("second")
+    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    own = [partition for (_, partition), who in owners(lab.history).items() if who == "first"]
+    sent = [s for p in own for s in await lab.send("orders", orders(lab.rng, 4), p)]
+    row = await lab.sink.hold("invoices", row={"order_id": sent[2].id})
+    await lab.until(held(row), why="an invoice to be written")
+    first.tell_to_stop()
+    await a_moment(lab, has_left(first) | ended(first))
+    await row.release()
+    await first.ended_within()
+    await lab.settle()
+    await lab.aftershock()
 
 
 async def a_moment(lab: Lab, condition: Condition) -> bool:
