@@ -38,9 +38,11 @@ rest; of that partition nothing later had come either, so it is the end that is 
 transaction was open: records or offsets in it had been accepted, and it was neither committed nor
 aborted; read_committed readers of these partitions wait until it times out.
 
-**SHU-5 left.** The instance stopped by itself, and one of its members was still in the group: it
-had joined in this life, and the grader ended its session after the process had gone. Says nothing
-of members that the broker no longer knew, whoever told it.
+**SHU-5 left.** The instance stopped by itself, and one of its members was still in the group with
+partitions: the grader had to end its session after the process had gone. Says nothing of members
+that the broker no longer knew, whoever told it; of those that owned nothing (a client may forget to
+leave then, and it costs nobody anything); nor of a stop in a rebalance, or of members that joined
+anew after the signal: what a client sends then waits behind the join, and may come too late.
 
 **SHU-6 at any time.** As SHU-1, of an instance that was starting, in a rebalance, or told twice;
 while it starts its exit code does not matter. Also an instance that was told twice and stopped as
@@ -63,6 +65,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
+from typing import Any
 
 from graders.checks.com import CLOCK_MARGIN_S, held_at
 from graders.checks.eff import wrote
@@ -90,6 +93,7 @@ ENDS = ("exited", "killed", "stopped")
 GOOD_CODES = (0, 143)
 SIGTERM = 15
 IN_A_ROW = 3  # a second record may come by a call that waited for it at the moment of the signal
+TWICE = "twice"
 REBALANCING = ("JoinGroup", "SyncGroup", "ConsumerGroupHeartbeat")
 
 
@@ -131,7 +135,7 @@ class Stop:
             return "while it was starting"
         if any(f.target.startswith(REBALANCING) for f in held_at(self.run, self.told.n)):
             return "in the middle of a rebalance"
-        return "twice" if len(self.signals) > 1 else ""
+        return TWICE if len(self.signals) > 1 else ""
 
     @cached_property
     def members(self) -> set[str]:
@@ -576,17 +580,27 @@ def left_group(run: Run) -> Iterator[Finding]:
 
 
 def remained(stop: Stop) -> list[Left]:
-    """The evictions of members that had stayed in the group when the program ended by itself."""
-    if not stop.is_clean or stop.is_starting:
+    """The eviction of a member that had stayed in the group when the program ended by itself,
+    though it owned partitions and no rebalance was under way."""
+    quiet = stop.is_clean and stop.circumstance in ("", TWICE)
+    return [left for left in stop.left("grader") if quiet and owned(stop, left)][:1]
+
+
+def owned(stop: Stop, left: Left) -> list[list[Any]]:
+    """The partitions of a member from before it was told to stop; none when it had to join anew
+    since."""
+    facts = (*stop.run.history.of(Joined), *stop.run.history.of(Assigned))
+    own = [fact for fact in facts if fact.member == left.member]
+    if any(stop.told.n < fact.n < left.n for fact in own):
         return []
-    return stop.left("grader")[:1]
+    told = [fact for fact in own if isinstance(fact, Assigned)]
+    return told[-1].partitions if told else []
 
 
 def stayed(stop: Stop, left: Left) -> Finding:
     """SHU-5 about one member."""
     assert stop.end
-    owned = [a for a in stop.run.history.of(Assigned) if a.member == left.member]
-    lanes = ", ".join(lane_name((topic, p)) for topic, p in owned[-1].partitions) if owned else ""
+    lanes = ", ".join(lane_name((topic, partition)) for topic, partition in owned(stop, left))
     return Finding(
         "SHU-5",
         Verdict.FAIL,
@@ -594,8 +608,8 @@ def stayed(stop: Stop, left: Left) -> Finding:
         first=FactRef(stop.end.n, f"{stop.instance} stopped by itself."),
         second=FactRef(
             left.n,
-            f"It was still a member{f', with {lanes}' if lanes else ''}: the grader had to end its "
-            "session, which takes the session timeout otherwise.",
+            f"It was still a member, with {lanes}: the grader had to end its session, which takes "
+            "the session timeout otherwise.",
         ),
         both="Who stops leaves the group, so that others have its partitions at once.",
         why="The broker cannot tell a process that has gone from one that is slow: it waits for "
