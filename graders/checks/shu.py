@@ -589,12 +589,10 @@ def remained(stop: Stop) -> list[Left]:
 def owned(stop: Stop, left: Left) -> list[list[Any]]:
     """The partitions of a member from before it was told to stop; none when it had to join anew
     since."""
-    facts = (*stop.run.history.of(Joined), *stop.run.history.of(Assigned))
-    own = [fact for fact in facts if fact.member == left.member]
-    if any(stop.told.n < fact.n < left.n for fact in own):
-        return []
-    told = [fact for fact in own if isinstance(fact, Assigned)]
-    return told[-1].partitions if told else []
+    joined = [j.n for j in stop.run.history.of(Joined) if j.member == left.member]
+    told = [a for a in stop.run.history.of(Assigned) if a.member == left.member]
+    anew = any(stop.told.n < n < left.n for n in (*joined, *(a.n for a in told)))
+    return told[-1].partitions if told and not anew else []
 
 
 def stayed(stop: Stop, left: Left) -> Finding:

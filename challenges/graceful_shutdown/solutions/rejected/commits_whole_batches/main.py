@@ -1,0 +1,66 @@
+"""Commits after each batch. It stops in the middle of one when it is told to."""
+
+import json
+import os
+import signal
+
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Producer
+
+ENV = os.environ
+
+
+def announce(producer, order):
+    """Returns when Kafka has it."""
+    failed = []
+    record = {"order": order["id"], "customer": order["customer"], "amount": order["amount"]}
+    producer.produce(
+        ENV["ANNOUNCEMENTS_TOPIC"], key=order["customer"], value=json.dumps(record),
+        on_delivery=lambda error, message: error and failed.append(error))
+    producer.flush()
+    if failed:
+        raise KafkaException(failed[0])
+
+
+def write(database, order):
+    database.execute(
+        "insert into invoices (order_id, customer, amount)"
+        " values (%(id)s, %(customer)s, %(amount)s)", order)
+
+
+def connect(**settings):
+    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
+    consumer = Consumer({
+        **servers, "group.id": ENV["GROUP_ID"], "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", **settings})
+    consumer.subscribe([ENV["ORDERS_TOPIC"]])
+    database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
+    return consumer, Producer(servers), database
+
+
+running = True
+
+
+def stop(signum, frame):
+    global running
+    running = False
+
+
+def main():
+    signal.signal(signal.SIGTERM, stop)
+    consumer, producer, database = connect()
+    while running:
+        messages = [m for m in consumer.consume(25, timeout=0.3) if not m.error()]
+        for message in messages:
+            if not running:
+                break
+            order = json.loads(message.value())
+            write(database, order)
+            announce(producer, order)
+        else:
+            if messages:
+                consumer.commit(asynchronous=False)
+    consumer.close()
+
+
+main()

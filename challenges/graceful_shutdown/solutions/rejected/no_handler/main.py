@@ -1,0 +1,51 @@
+"""Writes, announces and commits each order. Nobody told it what SIGTERM is."""
+
+import json
+import os
+
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Producer
+
+ENV = os.environ
+
+
+def announce(producer, order):
+    """Returns when Kafka has it."""
+    failed = []
+    record = {"order": order["id"], "customer": order["customer"], "amount": order["amount"]}
+    producer.produce(
+        ENV["ANNOUNCEMENTS_TOPIC"], key=order["customer"], value=json.dumps(record),
+        on_delivery=lambda error, message: error and failed.append(error))
+    producer.flush()
+    if failed:
+        raise KafkaException(failed[0])
+
+
+def write(database, order):
+    database.execute(
+        "insert into invoices (order_id, customer, amount)"
+        " values (%(id)s, %(customer)s, %(amount)s)", order)
+
+
+def connect(**settings):
+    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
+    consumer = Consumer({
+        **servers, "group.id": ENV["GROUP_ID"], "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", **settings})
+    consumer.subscribe([ENV["ORDERS_TOPIC"]])
+    database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
+    return consumer, Producer(servers), database
+
+
+def main():
+    consumer, producer, database = connect()
+    while True:
+        message = consumer.poll(0.2)
+        if message is not None and not message.error():
+            order = json.loads(message.value())
+            write(database, order)
+            announce(producer, order)
+            consumer.commit(message, asynchronous=False)
+
+
+main()
