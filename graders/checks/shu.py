@@ -6,8 +6,8 @@ SIGKILL. What a program does between the two is seen from outside only: what it 
 commits, whether its members leave the group, how its process ends. A program cannot be seen to
 notice a signal, and it may notice late: in the middle of a call it finishes that call first. So
 nothing here rests on the moment of the signal, but on the order of things that follow one another
-by necessity. A stop that ended by SIGKILL is judged by SHU-1 or SHU-6 alone, and so is one that the
-scenario itself cut short by none of them.
+by necessity. A stop that ended by SIGKILL is judged by SHU-1 or SHU-6 alone, or by none when the
+scenario was over before the grace was.
 
 Stops differ by what the instance was in the middle of: *starting* (it has not been told its
 partitions yet), in a *rebalance* (the grader is holding its JoinGroup, SyncGroup or heartbeat), or
@@ -23,8 +23,9 @@ nothing, and a scenario must end so twice, the second time with twice the grace.
 handed a record only after its effect of the one before, and had an effect of that, too. Whoever
 finishes what it had in hand, a whole batch or a queue, fetched it before; a call that was waiting
 for records at the moment of the signal may bring one more. Or: all its members had left the group,
-and then a row that it wrote was committed, by the database's clock and with 20 ms to spare.
-Announcements may still be under way then, so records do not count.
+and then a row that it wrote was committed: the grader was holding it when the last one left, or the
+database's clock says so, with 20 ms to spare. Records may still be under way then, so they do not
+count.
 
 **SHU-3 committed.** The instance stopped by itself. It had finished records of a partition (all
 their effects durable in this life, by itself) that no commit had passed, from the committed
@@ -348,9 +349,15 @@ def written_after_leaving(stop: Stop) -> Iterator[tuple[Left, Effect]]:
         return
     for effect in stop.run.history.of(Effect):
         own = effect.instance == stop.instance and effect.partition is None
-        late = effect.committed_t > left[-1].t + CLOCK_MARGIN_S
-        if own and late and left[-1].n < effect.n < stop.until:
+        if own and left[-1].n < effect.n < stop.until and is_later(stop.run, effect, left[-1]):
             yield left[-1], effect
+
+
+def is_later(run: Run, effect: Effect, left: Left) -> bool:
+    """Whether a row was committed after a member had left: the grader held it then, or the clocks
+    say so."""
+    held = any(effect.id in fault.row.values() for fault in held_at(run, left.n))
+    return held or effect.committed_t > left.t + CLOCK_MARGIN_S
 
 
 def wrote_late(stop: Stop, left: Left, effect: Effect) -> Finding:

@@ -1,4 +1,4 @@
-"""Sends each announcement and goes on."""
+"""Sends announcements in batches of half a second, and goes on."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def connect(**settings):
         "auto.offset.reset": "earliest", **settings})
     consumer.subscribe([ENV["ORDERS_TOPIC"]])
     database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
-    return consumer, Producer(servers), database
+    return consumer, Producer({**servers, "linger.ms": 500}), database
 
 
 running = True

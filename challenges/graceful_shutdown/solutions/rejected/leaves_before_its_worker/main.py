@@ -1,4 +1,4 @@
-"""A thread writes, the main one reads. The signal closes the consumer at once."""
+"""One thread writes, the other reads and commits. The signal closes the consumer at once."""
 
 import json
 import os
@@ -48,35 +48,34 @@ def stop(signum, frame):
     running = False
 
 
-def work(orders, consumer, producer, database):
+def work(orders, done, producer, database):
     while (message := orders.get()) is not None:
         order = json.loads(message.value())
         write(database, order)
         announce(producer, order)
-        try:
-            consumer.commit(message, asynchronous=False)
-        except (KafkaException, RuntimeError) as error:
-            print("not committed:", error, flush=True)
+        done.put(message)
 
 
 def main():
     signal.signal(signal.SIGTERM, stop)
     consumer, producer, database = connect()
-    orders = queue.Queue(1)
-    worker = threading.Thread(target=work, args=(orders, consumer, producer, database))
+    orders, done = queue.SimpleQueue(), queue.SimpleQueue()
+    worker = threading.Thread(target=work, args=(orders, done, producer, database))
     worker.start()
+    in_hand = False
     while running:
+        if in_hand:
+            try:
+                consumer.commit(done.get(timeout=0.1), asynchronous=False)
+                in_hand = False
+            except queue.Empty:
+                pass
+            continue
         message = consumer.poll(0.1)
         if message is not None and not message.error():
-            while running:
-                try:
-                    orders.put(message, timeout=0.1)
-                    break
-                except queue.Full:
-                    pass
+            orders.put(message)
+            in_hand = True
     consumer.close()
-    while not orders.empty():
-        orders.get()
     orders.put(None)
     worker.join()
 
