@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from graders.conditions import effects_of
+from graders.conditions import effects_of, ended, has_left
 from graders.facts import Effect, Process
 from graders.grade import grade, recheck
 from graders.history import History
@@ -182,6 +182,40 @@ async def test_a_program_that_ends_by_itself_is_started_again(grader: Grader):
     assert report.verdict == "PASS", report.data["headline"]
     (exit,) = [p for p in grader.history("a_tale.1.jsonl").of(Process) if p.what == "exited"]
     assert exit.code == 3
+
+
+async def told_to_stop(lab: Lab) -> None:
+    """Told to stop, twice, while the story goes on. Exposes programs that do not."""
+    app = await lab.start("app")
+    sent = await lab.send("payments", payments(lab.rng, 6))
+    await lab.until(effects_of(sent))
+    app.tell_to_stop()
+    app.tell_to_stop()
+    await lab.reached(has_left(app) & ended(app), within=2.0)
+    await app.ended_within(0.0)
+    app.tell_to_stop()
+    await lab.start("app")
+    await lab.settle()
+
+
+def lives(history: History) -> list[str]:
+    return [process.what for process in history.of(Process)]
+
+
+async def test_a_program_that_is_told_to_stop_is_seen_to_its_end(grader: Grader):
+    report = await grader(GOOD, told_to_stop)
+    assert report.verdict == "PASS", report.data["headline"]
+    told = ["started", "terminated", "terminated", "stopped", "started", "killed"]
+    assert lives(grader.history("told_to_stop.1.jsonl")) == told
+
+
+async def test_a_program_that_does_not_stop_is_killed_and_must_do_so_twice(grader: Grader):
+    report = await grader(GOOD.replace("SIGTERM, stop", "SIGTERM, signal.SIG_IGN"), told_to_stop)
+    failed = [check["id"] for check in report.data["checks"] if check["verdict"] == "FAIL"]
+    assert failed == ["SHU-6"]
+    assert report.data["scenarios"][0]["attempts"] == 2
+    told = ["started", "terminated", "terminated", "overdue", "killed", "started", "killed"]
+    assert lives(grader.history("told_to_stop.1.jsonl")) == told
 
 
 @pytest.mark.parametrize("part", ["broker", "database", "box"])
