@@ -541,9 +541,9 @@ OfTransaction = Produced | Enlisted | Commit
 def open_transactions(stop: Stop) -> list[OfTransaction]:
     """The last thing that was accepted in each transaction that was open when the instance
     ended."""
-    assert stop.end
     found: dict[int, OfTransaction] = {}
-    for fact in list(stop.run.history)[stop.began : stop.end.n]:
+    # What was under way when it ended is recorded a moment later.
+    for fact in list(stop.run.history)[stop.began : stop.until - 1]:
         if isinstance(fact, Ended | Producer) and fact.instance == stop.instance:
             found.pop(fact.producer_id, None)
         elif isinstance(fact, OfTransaction) and fact.instance == stop.instance and is_part(fact):
