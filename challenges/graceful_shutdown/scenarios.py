@@ -69,8 +69,9 @@ async def in_the_middle_of_an_order(lab: Lab) -> None:
     """SIGTERM while an invoice waits in the database, which then goes on. Exposes programs that
     leave the group before the order in their hands is done: it is done twice."""
     app = await lab.start("app")
-    sent = await lab.send("orders", orders(lab.rng, 5), partition=lab.rng.choice(PARTITIONS))
-    row = await lab.sink.hold("invoices", row={"order_id": sent[3].id})
+    events = orders(lab.rng, 5)
+    row = await lab.sink.hold("invoices", row={"order_id": events[3].id})
+    await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(row), why="an invoice to be written")
     app.tell_to_stop()
     await a_moment(lab, has_left(app) | ended(app))
@@ -135,8 +136,9 @@ async def database_does_not_answer(lab: Lab) -> None:
     partition = lab.rng.choice(PARTITIONS)
     sent = await lab.send("orders", orders(lab.rng, 5), partition)
     await lab.until(effects_of(sent, place="announcements"), why="the first orders to be done")
-    (last,) = await lab.send("orders", orders(lab.rng, 1), partition)
+    last = order(lab.rng)
     row = await lab.sink.hold("invoices", row={"order_id": last.id})
+    await lab.send("orders", [last], partition)
     await lab.until(held(row), why="the last invoice to be written")
     await app.terminate()
     await row.drop()
@@ -165,8 +167,9 @@ async def told_twice(lab: Lab) -> None:
     """SIGTERM while an invoice waits in the database, and once more a moment later. Exposes
     programs whose second signal ends them on the spot."""
     app = await lab.start("app")
-    sent = await lab.send("orders", orders(lab.rng, 5), partition=lab.rng.choice(PARTITIONS))
-    row = await lab.sink.hold("invoices", row={"order_id": sent[3].id})
+    events = orders(lab.rng, 5)
+    row = await lab.sink.hold("invoices", row={"order_id": events[3].id})
+    await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(row), why="an invoice to be written")
     for _ in ("once", "twice"):
         app.tell_to_stop()
@@ -216,8 +219,9 @@ async def another_takes_over(lab: Lab) -> None:
     await lab.start("second")
     await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
     own = [partition for (_, partition), who in owners(lab.history).items() if who == "first"]
-    sent = [s for p in own for s in await lab.send("orders", orders(lab.rng, 4), p)]
-    row = await lab.sink.hold("invoices", row={"order_id": sent[2].id})
+    events = orders(lab.rng, 4)
+    row = await lab.sink.hold("invoices", row={"order_id": events[2].id})
+    await lab.send("orders", events, lab.rng.choice(sorted(own)))
     await lab.until(held(row), why="an invoice to be written")
     first.tell_to_stop()
     await a_moment(lab, has_left(first) | ended(first))
