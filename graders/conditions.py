@@ -109,6 +109,7 @@ def passes(commit: Commit, sent: Sent) -> bool:
     )
 
 
+STARTS = ("started", "restarted")
 ENDS = ("exited", "killed", "stopped")
 
 
@@ -186,7 +187,7 @@ def has_left(instance: Named) -> Condition:
 def life_of(instance: Named, history: History) -> list[Process]:
     """What happened to the instance's process since it was last started, the start included."""
     found = [p for p in history.of(Process) if p.instance == instance.name]
-    starts = [number for number, p in enumerate(found) if p.what in ("started", "restarted")]
+    starts = [number for number, p in enumerate(found) if p.what in STARTS]
     return found[starts[-1] :]
 
 

@@ -47,7 +47,8 @@ anew after the signal: what a client sends then waits behind the join, and may c
 
 **SHU-6 at any time.** As SHU-1, of an instance that was starting, in a rebalance, or told twice;
 while it starts its exit code does not matter. Also an instance that was told twice and stopped as
-in SHU-5: the second signal cut the stop short. Same guards as SHU-1.
+in SHU-5, ended by the signal while the grader was holding something of it: the second signal cut
+the stop short. Same guards as SHU-1.
 
 **One worked history** (SHU-3):
 
@@ -72,6 +73,7 @@ from graders.checks.com import CLOCK_MARGIN_S, held_at
 from graders.checks.eff import wrote
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run
+from graders.conditions import ENDS, STARTS
 from graders.facts import (
     Assigned,
     Commit,
@@ -89,8 +91,6 @@ from graders.facts import (
 )
 from graders.verdicts import Verdict
 
-STARTS = ("started", "restarted")
-ENDS = ("exited", "killed", "stopped")
 GOOD_CODES = (0, 143)
 SIGTERM = 15
 IN_A_ROW = 3  # a second record may come by a call that waited for it at the moment of the signal
@@ -137,6 +137,12 @@ class Stop:
         if any(f.target.startswith(REBALANCING) for f in held_at(self.run, self.told.n)):
             return "in the middle of a rebalance"
         return TWICE if len(self.signals) > 1 else ""
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the second signal ended it while the grader was holding something of it."""
+        killed = len(self.signals) > 1 and self.end is not None and self.end.signal == SIGTERM
+        return killed and self.end is not None and bool(held_at(self.run, self.end.n))
 
     @cached_property
     def members(self) -> set[str]:
@@ -187,7 +193,7 @@ def at_any_time(run: Run) -> Iterator[Finding]:
     for stop in stops(run):
         if stop.circumstance:
             yield from ended_well(stop, "SHU-6")
-        if len(stop.signals) > 1:
+        if stop.is_cut_short:
             yield from map(cut_short, remained(stop))
 
 
@@ -260,7 +266,7 @@ def badly(stop: Stop, check: str) -> Finding:
 
 
 def cut_short(left: Left) -> Finding:
-    """SHU-6 about an instance that the second signal ended."""
+    """SHU-6 about an instance that the second signal ended in the middle of its work."""
     return Finding(
         "SHU-6",
         Verdict.FAIL,
@@ -582,7 +588,7 @@ def left_open(stop: Stop, fact: OfTransaction) -> Finding:
 def left_group(run: Run) -> Iterator[Finding]:
     """SHU-5."""
     for stop in stops(run):
-        if len(stop.signals) == 1:
+        if not stop.is_cut_short:
             yield from (stayed(stop, left) for left in remained(stop))
 
 

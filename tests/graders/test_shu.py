@@ -272,11 +272,11 @@ def test_a_transaction_that_was_ended(how):
     assert found(next_one(stopped(tale), 3)) == {}
 
 
-def gone(tale: Stops, times: int = 1) -> Stops:
+def gone(tale: Stops, times: int = 1, signal: int | None = None) -> Stops:
     """It ends, and the grader has to end its session."""
     for _ in range(times):
         tale.process("app", "terminated")
-    tale.stop("app")
+    tale.stop("app", None if signal else 0, signal)
     tale.leave("app", by="grader")
     return tale
 
@@ -353,8 +353,25 @@ def test_the_second_signal_changes_nothing():
     assert found(next_one(stopped(tale), 3)) == {}
 
 
+def in_the_middle() -> Stops:
+    tale = at_work(done=2)
+    tale.fault("applied", target="write to ledger", id="s1", order_id="ord-2")
+    return tale
+
+
 def test_the_second_signal_cuts_the_stop_short():
-    assert found(next_one(gone(at_work(), times=2), 3)) == {"SHU-6": FAIL}
+    tale = gone(in_the_middle(), times=2, signal=15)
+    assert found(next_one(tale, 2, "ord-2")) == {"SHU-6": FAIL}
+
+
+@pytest.mark.parametrize(("times", "signal"), [(1, 15), (2, None)])
+def test_another_end_without_leaving_is_not_the_second_signals_doing(times, signal):
+    tale = gone(in_the_middle(), times=times, signal=signal)
+    assert found(next_one(tale, 2, "ord-2")) == {"SHU-5": FAIL}
+
+
+def test_who_goes_on_to_the_end_of_its_work_was_not_cut_short():
+    assert found(next_one(gone(at_work(), times=2, signal=15), 3)) == {"SHU-5": FAIL}
 
 
 def test_a_signal_to_what_has_ended_is_none():

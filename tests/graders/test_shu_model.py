@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from graders.checks import Run
 from graders.checks.shu import Stop, stops
-from graders.facts import Commit, Effect, Ended, Fact, Fetched, Left, Record, Sent
+from graders.facts import Commit, Effect, Ended, Fact, Fault, Fetched, Left, Record, Sent
 from graders.history import History
 from graders.verdicts import Verdict
 from tests.graders.histories import TOPIC, verdicts
@@ -87,18 +87,25 @@ def end_badly(data: st.DataObject, history: History) -> History:
 
 
 def stay(data: st.DataObject, history: History) -> History:
-    return stayed(history, a_stop(data, history))
+    return retold(stayed(history, a_stop(data, history, "", "twice")))
 
 
-def cut_short(data: st.DataObject, history: History) -> History:
-    return stayed(history, a_stop(data, history, "twice"))
-
-
-def stayed(history: History, stop: Stop) -> History:
+def stayed(history: History, stop: Stop) -> list[Fact]:
     """The member does not leave; the grader ends its session."""
     left = next(fact for fact in history.of(Left) if of_life(stop, fact))
     facts = [fact for fact in history if fact is not left]
     facts.insert(facts.index(stop.end) + 1, replace(left, by="grader"))
+    return facts
+
+
+def cut_short(data: st.DataObject, history: History) -> History:
+    """The second signal ends it while the grader holds a row."""
+    stop = a_stop(data, history, "twice")
+    facts = stayed(history, stop)
+    at = facts.index(stop.end)
+    facts[at] = replace(stop.end, code=None, signal=15)
+    hold = {"fault": "s8", "action": "hold", "target": "write to ledger"}
+    facts.insert(at, Fault(n=0, t=0.0, **hold, what="applied"))
     return retold(facts)
 
 
@@ -157,10 +164,8 @@ def go_on(data: st.DataObject, history: History) -> History:
     more: list[Fact] = []
     records: list[Fact] = []
     for number in range(3):
-        place = {"partition": 0, "offset": end + number}
-        new = replace(
-            sent, **place, id=f"new-{number}", value={**sent.value, "id": f"new-{number}"}
-        )
+        id, place = f"new-{number}", {"partition": 0, "offset": end + number}
+        new = replace(sent, **place, id=id, value={**sent.value, "id": id})
         fetched = {"topic": TOPIC, "partition": 0, "first": end + number, "last": end + number}
         more += [new, Fetched(n=0, t=0.0, instance=stop.instance, **fetched)]
         for table, partition in (("ledger", None), ("announcements", 0)):

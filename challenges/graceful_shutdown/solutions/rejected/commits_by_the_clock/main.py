@@ -3,12 +3,33 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+GIVE_UP_S = 2.5
 ENV = os.environ
+
+
+class Stop:
+    """Whether we were told to stop, and what happens when the order in hand does not end."""
+
+    def __init__(self):
+        self.told = False
+        self.database = None
+
+    def __call__(self, signum, frame):
+        if not self.told:
+            self.told = True
+            timer = threading.Timer(GIVE_UP_S, self.give_up)
+            timer.daemon = True
+            timer.start()
+
+    def give_up(self):
+        if self.database is not None:
+            self.database.cancel()
 
 
 def announce(producer, order):
@@ -23,46 +44,41 @@ def announce(producer, order):
         raise KafkaException(failed[0])
 
 
-def write(database, order):
+def handle(database, producer, order):
     database.execute(
         "insert into invoices (order_id, customer, amount)"
         " values (%(id)s, %(customer)s, %(amount)s)", order)
-
-
-def connect(**settings):
-    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
-    consumer = Consumer({
-        **servers, "group.id": ENV["GROUP_ID"], "enable.auto.commit": False,
-        "auto.offset.reset": "earliest", **settings})
-    consumer.subscribe([ENV["ORDERS_TOPIC"]])
-    database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
-    return consumer, Producer(servers), database
-
-
-running = True
-
-
-def stop(signum, frame):
-    global running
-    running = False
+    announce(producer, order)
 
 
 def main():
+    stop = Stop()
     signal.signal(signal.SIGTERM, stop)
-    consumer, producer, database = connect()
+    stop.database = database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
+    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
+    producer = Producer({**servers, "linger.ms": 0})
+    consumer = Consumer({
+        **servers,
+        "group.id": ENV["GROUP_ID"],
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+    })
+    consumer.subscribe([ENV["ORDERS_TOPIC"]])
     done, due = {}, time.monotonic() + 5
-    while running:
-        message = consumer.poll(0.2)
-        if message is not None and not message.error():
-            order = json.loads(message.value())
-            write(database, order)
-            announce(producer, order)
-            done[message.partition()] = message.offset() + 1
-        if done and time.monotonic() >= due:
-            offsets = [TopicPartition(ENV["ORDERS_TOPIC"], p, o) for p, o in done.items()]
-            consumer.commit(offsets=offsets, asynchronous=False)
-            done, due = {}, time.monotonic() + 5
-    consumer.close()
+    try:
+        while not stop.told:
+            message = consumer.poll(0.2)
+            if message is not None and not message.error():
+                handle(database, producer, json.loads(message.value()))
+                done[message.partition()] = message.offset() + 1
+            if done and time.monotonic() >= due:
+                offsets = [TopicPartition(ENV["ORDERS_TOPIC"], p, o) for p, o in done.items()]
+                consumer.commit(offsets=offsets, asynchronous=False)
+                done, due = {}, time.monotonic() + 5
+    except psycopg.errors.QueryCanceled:
+        print("taken back: the next instance will write it", flush=True)
+    finally:
+        consumer.close()
 
 
 main()

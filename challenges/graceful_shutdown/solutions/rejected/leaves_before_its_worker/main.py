@@ -41,6 +41,7 @@ def connect(**settings):
 
 
 running = True
+database = None
 
 
 def stop(signum, frame):
@@ -48,15 +49,26 @@ def stop(signum, frame):
     running = False
 
 
+def give_up():
+    """A database that does not answer must not hold up the end."""
+    timer = threading.Timer(2.5, database.cancel)
+    timer.daemon = True
+    timer.start()
+
+
 def work(orders, done, producer, database):
     while (message := orders.get()) is not None:
         order = json.loads(message.value())
-        write(database, order)
+        try:
+            write(database, order)
+        except psycopg.errors.QueryCanceled:
+            return
         announce(producer, order)
         done.put(message)
 
 
 def main():
+    global database
     signal.signal(signal.SIGTERM, stop)
     consumer, producer, database = connect()
     orders, done = queue.SimpleQueue(), queue.SimpleQueue()
@@ -75,6 +87,7 @@ def main():
         if message is not None and not message.error():
             orders.put(message)
             in_hand = True
+    give_up()
     consumer.close()
     orders.put(None)
     worker.join()

@@ -10,6 +10,15 @@ from confluent_kafka import Consumer, KafkaException, Producer
 ENV = os.environ
 
 
+class Stop:
+    """Whether we were told to stop."""
+
+    told = False
+
+    def __call__(self, signum, frame):
+        self.told = True
+
+
 def announce(producer, order):
     """Returns when Kafka has it."""
     failed = []
@@ -22,41 +31,34 @@ def announce(producer, order):
         raise KafkaException(failed[0])
 
 
-def write(database, order):
+def handle(database, producer, order):
     database.execute(
         "insert into invoices (order_id, customer, amount)"
         " values (%(id)s, %(customer)s, %(amount)s)", order)
-
-
-def connect(**settings):
-    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
-    consumer = Consumer({
-        **servers, "group.id": ENV["GROUP_ID"], "enable.auto.commit": False,
-        "auto.offset.reset": "earliest", **settings})
-    consumer.subscribe([ENV["ORDERS_TOPIC"]])
-    database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
-    return consumer, Producer(servers), database
-
-
-running = True
-
-
-def stop(signum, frame):
-    global running
-    running = False
+    announce(producer, order)
 
 
 def main():
+    stop = Stop()
     signal.signal(signal.SIGTERM, stop)
-    consumer, producer, database = connect()
-    while running:
-        message = consumer.poll(0.2)
-        if message is not None and not message.error():
-            order = json.loads(message.value())
-            write(database, order)
-            announce(producer, order)
-            consumer.commit(message, asynchronous=False)
-    consumer.close()
+    database = psycopg.connect(ENV["DATABASE_URL"], autocommit=True)
+    servers = {"bootstrap.servers": ENV["KAFKA_BOOTSTRAP_SERVERS"]}
+    producer = Producer({**servers, "linger.ms": 0})
+    consumer = Consumer({
+        **servers,
+        "group.id": ENV["GROUP_ID"],
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+    })
+    consumer.subscribe([ENV["ORDERS_TOPIC"]])
+    try:
+        while not stop.told:
+            message = consumer.poll(0.2)
+            if message is not None and not message.error():
+                handle(database, producer, json.loads(message.value()))
+                consumer.commit(message, asynchronous=False)
+    finally:
+        consumer.close()
 
 
 main()
