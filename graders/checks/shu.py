@@ -194,7 +194,7 @@ def at_any_time(run: Run) -> Iterator[Finding]:
         if stop.circumstance:
             yield from ended_well(stop, "SHU-6")
         if stop.is_cut_short:
-            yield from map(cut_short, remained(stop))
+            yield from (cut_short(stop, left) for left in remained(stop))
 
 
 def ended_well(stop: Stop, check: str) -> Iterator[Finding]:
@@ -265,19 +265,25 @@ def badly(stop: Stop, check: str) -> Finding:
     )
 
 
-def cut_short(left: Left) -> Finding:
+def cut_short(stop: Stop, left: Left) -> Finding:
     """SHU-6 about an instance that the second signal ended in the middle of its work."""
+    assert stop.end
+    again = stop.signals[1]
     return Finding(
         "SHU-6",
         Verdict.FAIL,
-        claim=f"The second SIGTERM cut the stop of {left.instance} short.",
-        first=FactRef(left.n, f"{left.instance} had ended, and was still a member of the group."),
+        claim=f"The second SIGTERM cut the stop of {stop.instance} short.",
+        first=FactRef(again.n, f"{stop.instance}, which was about to stop, got SIGTERM again."),
+        second=FactRef(
+            stop.end.n,
+            f"The signal ended it where it was; it was still a member of the group (#{left.n}).",
+        ),
         both="The first signal began a stop that ends with leaving the group; the second one "
         "changes nothing.",
         why="A supervisor, a shell and an orchestrator may each send the signal. A handler that "
         "sets a flag can run any number of times; one that puts the default back, or raises, "
         "leaves the work where it is.",
-        rows=(left.n,),
+        rows=(stop.told.n, again.n, stop.end.n, left.n),
     )
 
 
@@ -574,7 +580,7 @@ def left_open(stop: Stop, fact: OfTransaction) -> Finding:
         "SHU-4",
         Verdict.FAIL,
         claim=f"{stop.instance} ended in the middle of a Kafka transaction.",
-        first=FactRef(fact.n, f"{stop.instance} had something accepted in its transaction."),
+        first=FactRef(fact.n, f"What {stop.instance} wrote was accepted in its transaction."),
         second=FactRef(
             stop.end.n, "It stopped by itself, and had neither committed nor aborted it."
         ),
