@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import cho, com, dlq, eff, grd, har, liv, obx, order, reb, sag
-from graders.checks import cho, com, dlq, eff, grd, har, liv, order, reb, sag, shu
+from graders.checks import cho, com, dlq, eff, grd, har, liv, obx, order, reb, sag, shu
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
