@@ -20,8 +20,7 @@ from graders.lab import Lab
 from graders.spec import Event
 
 PARTITIONS = (0, 1, 2)
-JOIN = ("JoinGroup", "ConsumerGroupHeartbeat")
-REJOIN = (*JOIN, "SyncGroup")
+REJOIN = ("JoinGroup", "SyncGroup", "ConsumerGroupHeartbeat")
 # More than a stop may take of what comes after SIGTERM (SHU-2).
 ORDERS_AFTER = 5
 # How long a story waits, by any clock, for what only a wrong program does: a right one is kept
@@ -198,11 +197,10 @@ async def in_the_middle_of_a_rebalance(lab: Lab) -> None:
     first = await lab.start("first")
     sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
     await lab.until(effects_of(sent, place="announcements"), why="the first orders to be done")
-    coming = lab.gateway.fault(JOIN, instance="second").delay(0)
-    await lab.start("second")
-    await lab.until(applied(coming), why="the second instance to come")
-    # The first one hears of it by its next heartbeat, in 3 s by default.
+    joining = await lab.start_to_join("second")
     rejoin = lab.gateway.fault(REJOIN, instance="first", times=None).hold()
+    joining.release()
+    # The first one hears of it by its next heartbeat, in 3 s by default.
     await lab.until(held(rejoin), why="the first instance to take part in the rebalance")
     first.tell_to_stop()
     await a_moment(lab, ended(first))
