@@ -186,7 +186,7 @@ async def redelivered(lab: Lab) -> None:
     commits = lab.commits(times=None).hold()
     sent = await lab.send("commands", [*events[:6], *events[:2], *events[6:], *events[4:8]])
     app = await lab.start("app")
-    await lab.until(effects_of(sent, at_least=2), STARTED_S, "some commands to be carried out")
+    await lab.until(effects_of(sent, at_least=1), STARTED_S, "a command to be carried out")
     await app.kill()
     commits.drop()
     await lab.start("app")

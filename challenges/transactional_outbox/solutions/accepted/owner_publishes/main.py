@@ -19,7 +19,8 @@ def carry_out(database, command):
     while True:
         try:
             with database.transaction() as change:
-                return carry_out_once(database, change, command)
+                carry_out_once(database, change, command)
+            return
         except psycopg.errors.SerializationFailure as error:
             print(command["id"], "is tried again:", error, flush=True)
 

@@ -34,7 +34,7 @@ class Relay(threading.Thread):
         while self.running.is_set():
             try:
                 self.relay()
-            except (psycopg2.Error, KafkaException) as error:
+            except Exception as error:
                 log.warning("begins again after: %s", error)
                 self.news.wait(0.5)
 
@@ -74,5 +74,5 @@ class Relay(threading.Thread):
             os.environ["EVENTS_TOPIC"], json.dumps(event), booking,
             on_delivery=lambda error, _: outcome.append(error))
         self.producer.flush(30)
-        if outcome != [None]:
+        if not outcome or outcome[0] is not None:
             raise KafkaException(outcome[0] if outcome else "not delivered in time")
