@@ -13,6 +13,7 @@ async def crash_after_effect_before_commit(lab: Lab) -> None:
 """
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -295,6 +296,17 @@ class Lab:
             if is_last:
                 raise NotExercised(f"{instance.name} was asked {path} for {within:.0f} s, in vain")
             await asyncio.sleep(ASK_AGAIN_S)
+
+    def insist_meanwhile(
+        self, instance: Instance, method: str, path: str, body: Any = None, within: float = 10.0
+    ) -> None:
+        """Begin to `insist`, and let the story go on: it waits for the `Asked` where it must."""
+
+        async def asking() -> None:
+            with contextlib.suppress(NotExercised):
+                await self.insist(instance, method, path, body, within)
+
+        self.promise(asking())
 
     async def _ask(
         self, instance: Instance, question: Question, within: float, owed: bool = False
