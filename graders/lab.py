@@ -297,14 +297,13 @@ class Lab:
                 raise NotExercised(f"{instance.name} was asked {path} for {within:.0f} s, in vain")
             await asyncio.sleep(ASK_AGAIN_S)
 
-    def insist_meanwhile(
-        self, instance: Instance, method: str, path: str, body: Any = None, within: float = 10.0
-    ) -> None:
-        """Begin to `insist`, and let the story go on: it waits for the `Asked` where it must."""
+    def meanwhile(self, question: Coroutine[Any, Any, Asked]) -> None:
+        """Let a client `ask` or `insist` while the story goes on, which waits for the answer as a
+        fact: `lab.meanwhile(lab.ask(app, "GET", "/accounts/7"))`."""
 
         async def asking() -> None:
             with contextlib.suppress(NotExercised):
-                await self.insist(instance, method, path, body, within)
+                await question
 
         self.promise(asking())
 

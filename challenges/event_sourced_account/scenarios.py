@@ -91,11 +91,6 @@ async def withdraw(lab: Lab, app: Instance, order: Withdrawal) -> Asked:
     return await lab.insist(app, "POST", order.path, order.body)
 
 
-def begin_to_withdraw(lab: Lab, app: Instance, order: Withdrawal) -> None:
-    """The same, while the story goes on."""
-    lab.insist_meanwhile(app, "POST", order.path, order.body)
-
-
 async def look(lab: Lab, app: Instance, account: str, moment: str = "") -> None:
     """Ask an instance what an account is, or was, and how it came to be so."""
     query = f"?{moment}" if moment else ""
@@ -194,31 +189,36 @@ async def quiet_day(lab: Lab) -> None:
 
 
 async def as_of(lab: Lab) -> None:
-    """Questions about the past, of a log whose clocks step back. Exposes programs that answer with
-    the present, that order or choose events by their clocks, or that take the latest snapshot for
-    every moment."""
-    account = account_name(lab.rng)
-    log = entries(lab.rng, account, ups_and_downs(lab.rng, 24))
-    for version in (5, 12, 19):  # written by a machine whose clock is behind
-        log[version]["recorded_at"] = stamp(LONG_AGO + timedelta(minutes=version - 2, seconds=30))
+    """Questions about the past, of a log whose clocks step back, and of one with a snapshot.
+    Exposes programs that answer with the present, that order or choose events by their clocks, or
+    that take the latest snapshot for every moment."""
+    account, other = account_name(lab.rng), account_name(lab.rng)
+    log = entries(lab.rng, account, ups_and_downs(lab.rng, 14))
+    for behind in (5, 10):  # written by a machine whose clock is behind
+        log[behind]["recorded_at"] = stamp(LONG_AGO + timedelta(minutes=behind - 2, seconds=30))
+    amounts = ups_and_downs(lab.rng, SNAPSHOT_EVERY + 3)
+    snapshot = {"account": other, "version": SNAPSHOT_EVERY, "balance": sum(amounts[:-3])}
     await lab.sink.fill(LOG, log)
+    await lab.sink.fill(LOG, entries(lab.rng, other, amounts))
+    await lab.sink.fill(SNAPSHOTS, [snapshot])
     app = await lab.start("app")
-    sent = await lab.send("deposits", [deposit(lab.rng, account) for _ in range(2)])
+    sent = await lab.send("deposits", [deposit(lab.rng, a) for a in (account, other)])
     await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
-    for version in (*sorted(lab.rng.sample(range(1, 20), 2)), 21, 25):
+    for version in (*lab.rng.sample(range(1, 14), 2), 15):
         await look(lab, app, account, f"version={version}")
     for at in (
-        log[3]["recorded_at"],
-        log[5]["recorded_at"],
-        stamp(LONG_AGO + timedelta(minutes=11, seconds=15)),
-        stamp(LONG_AGO + timedelta(minutes=19, seconds=40)),
-        stamp(LONG_AGO),
-        stamp(datetime(2099, 1, 1, tzinfo=UTC)),
+        LONG_AGO,
+        LONG_AGO + timedelta(minutes=4),
+        LONG_AGO + timedelta(minutes=lab.rng.choice((6, 7, 12)), seconds=lab.rng.randrange(60)),
+        LONG_AGO + timedelta(minutes=9, seconds=15),
+        datetime(2099, 1, 1, tzinfo=UTC),
     ):
-        await look(lab, app, account, f"at={at}")
+        await look(lab, app, account, f"at={stamp(at)}")
+    for moment in (f"version={lab.rng.randrange(2, 20)}", "version=21", f"at={stamp(LONG_AGO)}"):
+        await look(lab, app, other, moment)
     await lab.settle()
     await lab.aftershock()
-    await look(lab, app, account, "version=22")
+    await look(lab, app, account, f"version={lab.rng.randrange(2, 14)}")
 
 
 async def old_log(lab: Lab) -> None:
@@ -313,9 +313,9 @@ async def collide(lab: Lab, funds: int, *, expects: bool) -> None:
         await lab.until(effect_of(sent, place=LOG), why="the deposit to be in the log")
         orders = [withdrawal(lab.rng, account, 8_000, 1 if expects else None) for _ in apps]
         append = await lab.sink.hold(LOG, row={"command_id": orders[0].id})
-        begin_to_withdraw(lab, apps[0], orders[0])
+        lab.meanwhile(withdraw(lab, apps[0], orders[0]))
         await lab.until(held(append), why="the first withdrawal to be appended")
-        begin_to_withdraw(lab, apps[1], orders[1])
+        lab.meanwhile(withdraw(lab, apps[1], orders[1]))
         await lab.reached(waits(append) | decided(orders[1]), within=USUALLY_S)
         await append.release()
         await lab.until(decided(orders[0]) & decided(orders[1]), why="both to be decided")
@@ -336,11 +336,11 @@ async def deposit_meets_withdrawal(lab: Lab) -> None:
         append = await lab.sink.hold(LOG, row={"command_id": money.id})
         (sent,) = await lab.send("deposits", [money])
         await lab.until(held(append), why="the deposit to be appended")
-        begin_to_withdraw(lab, app, order)
+        lab.meanwhile(withdraw(lab, app, order))
         await let_both_go(lab, append, decided(order), in_log(money.id))
         order, money = withdrawal(lab.rng, account, 1_000), deposit(lab.rng, account)
         append = await lab.sink.hold(LOG, row={"command_id": order.id})
-        begin_to_withdraw(lab, app, order)
+        lab.meanwhile(withdraw(lab, app, order))
         await lab.until(held(append), why="the withdrawal to be appended")
         await lab.send("deposits", [money])
         await let_both_go(lab, append, in_log(money.id), decided(order))
@@ -366,7 +366,7 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(effect_of(sent, place=LOG), why="the deposit to be in the log")
     order = withdrawal(lab.rng, account, 4_000)
     append = await lab.sink.hold(LOG, row={"command_id": order.id})
-    begin_to_withdraw(lab, app, order)
+    lab.meanwhile(withdraw(lab, app, order))
     await lab.until(held(append), why="the withdrawal to be appended")
     await lab.reached(decided(order) | written(OUTSIDE, order.id), within=TEMPTATION_S)
     await killed(lab, app, append)
@@ -399,7 +399,7 @@ async def killed_before_publication(lab: Lab) -> None:
     writes = lab.gateway.fault("Produce", topic=lab.topic(OUTSIDE), times=None).hold()
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account)])
     order = withdrawal(lab.rng, account, 4_000)
-    begin_to_withdraw(lab, app, order)
+    lab.meanwhile(withdraw(lab, app, order))
     await lab.until(held(writes), why="the program to publish")
     await lab.reached(effect_of(sent, place=LOG) & in_log(order.id), within=USUALLY_S)
     await app.kill()
@@ -422,7 +422,7 @@ async def killed_at_snapshot(lab: Lab) -> None:
     await look(lab, app, account)
     order = withdrawal(lab.rng, account, 3_000)
     append = await lab.sink.hold(LOG, row={"command_id": order.id})
-    await lab.ask(app, "POST", order.path, order.body, within=TEMPTATION_S)
+    lab.meanwhile(lab.ask(app, "POST", order.path, order.body))  # once: its client gives up
     await lab.until(held(append), why="the withdrawal to be appended")
     await lab.reached(written(SNAPSHOTS, account), within=TEMPTATION_S)
     await killed(lab, app, append)
@@ -452,7 +452,7 @@ async def database_error(lab: Lab) -> None:
     asked = await lab.sink.fail(LOG, row={"command_id": order.id}, at="commit")
     await lab.send("deposits", [one, two])
     await lab.until(applied(insert) & applied(commit), within=15, why="both errors to be met")
-    begin_to_withdraw(lab, app, order)
+    lab.meanwhile(withdraw(lab, app, order))
     await lab.until(applied(asked) & decided(order), within=15, why="the withdrawal to be decided")
     await lab.settle()
     await lab.aftershock()
