@@ -247,8 +247,8 @@ async def old_log(lab: Lab) -> None:
 
 async def same_command_again(lab: Lab) -> None:
     """The same withdrawals are asked again: at once, of another instance, after a restart, and with
-    the version that they expected at first. Exposes programs that keep ids in memory, that look at
-    the expected version before the id, that remember refusals, or that deal twice with a deposit."""
+    the version that they expected at first. Exposes programs that keep ids in memory, that compare
+    the version before they look for the id, that remember refusals, or that repeat a deposit."""
     account = account_name(lab.rng)
     first = await lab.start("first")
     money = deposit(lab.rng, account, 10_000)

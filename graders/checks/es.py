@@ -1,14 +1,14 @@
 """ES: accounts that are kept as events.
 
-**Model.** The *log* is a table; its rows are *events*, each of one account and with a version there.
-What an account is at a version is the fold of its events from the first to that one, and nothing
-else (`graders.accounts`). Events are seen when their transaction is committed, in the order of
-commits. A *command* (a deposit on the topic, a withdrawal over HTTP) becomes one event or none. An
-answer over HTTP stands between the fact before the question (`since`) and its own: it must know
-every event that was recorded by `since`, since such facts come after their commits, and may know
-any that is ever in the log, since an event may be told of late. Events that are in the log before
-the program was first started are *given*. Of an account whose versions are not 1, 2, 3...
-(ES-3), or that has events which are none (ES-4), nothing is said that needs its fold.
+**Model.** The *log* is a table; its rows are *events*, each with a version of its account. What an
+account is at a version is the fold of its events from the first to that one, and nothing else
+(`graders.accounts`). Events are seen when their transaction is committed, in the order of commits.
+A *command* (a deposit on the topic, a withdrawal over HTTP) becomes one event or none. An answer
+over HTTP stands between the fact before the question (`since`) and its own: it must know every
+event that was recorded by `since`, since such facts come after their commits, and may know any that
+is ever in the log, since an event may be told of late. Events that are in the log before the
+program was first started are *given*. Of an account whose versions are not 1, 2, 3... (ES-3), or
+that has events which are none (ES-4), nothing is said that needs its fold.
 
 **ES-1 replay.** An answer tells another state or history than the fold of the log: of no version
 that the account may have had then, or other values than those of the version that it names; as of
@@ -78,8 +78,8 @@ ACCEPTED, CONFLICT, TOO_LITTLE, UNKNOWN = 201, 409, 422, 404
 CLOCK_MARGIN_S = 0.05
 PATH = re.compile(r"/accounts/([\w-]+)(?:/(history|withdrawals))?(?:\?|$)")
 FOLD = (
-    "An account is what its events say, read from the first one on. Whatever else holds its state (a "
-    "cache, a snapshot, a table) is a copy, and a copy may be behind, ahead, or of another moment."
+    "An account is what its events say, read from the first one on. Whatever else holds its state "
+    "(a cache, a snapshot, a table) is a copy, and may be behind, ahead, or of another moment."
 )
 
 
@@ -101,7 +101,7 @@ class Question:
     @property
     def expected(self) -> int | None:
         """The version that a command expects; None for any."""
-        return self.asked.body.get("expected_version")  # type: ignore[no-any-return]
+        return self.asked.body.get("expected_version")
 
     def told(self, name: str) -> Any:
         """A field of the answer; None when there is none."""
@@ -171,9 +171,7 @@ class Book:
         return [
             Question(asked, found.group(2) or "", self.accounts.of(found.group(1)))
             for asked in self.run.history.of(Asked)
-            if asked.status is not None
-            and asked.status < 500
-            and (found := PATH.match(asked.path))
+            if asked.status is not None and asked.status < 500 and (found := PATH.match(asked.path))
         ]
 
     @cached_property
@@ -249,10 +247,9 @@ def untrue(run: Run, check: str) -> Iterator[Finding]:
     """Answers that tell what the log does not say, as far as this check speaks of them."""
     book = Book(run)
     for question in book.questions:
-        account = question.account
-        if account.is_sound and speaks_of(book, question) and blamed(book, question) == check:
-            if wrong := question.wrong():
-                yield wrongly_told(check, question, wrong)
+        may_be_wrong = question.account.is_sound and speaks_of(book, question)
+        if may_be_wrong and blamed(book, question) == check and (wrong := question.wrong()):
+            yield wrongly_told(check, question, wrong)
 
 
 def speaks_of(book: Book, question: Question) -> bool:
@@ -381,8 +378,8 @@ def versions(run: Run) -> Iterator[Finding]:
                 answered(command),
                 appended(event),
                 "Who names a version decided on what he saw of it, and on nothing newer.",
-                "The version must be compared by the append itself: a comparison before it is worth "
-                "nothing once somebody else appends in between.",
+                "The version must be compared by the append itself: a comparison before it is "
+                "worth nothing once somebody else appends in between.",
                 command.id,
             )
 
@@ -439,8 +436,8 @@ def unexplained(entry: Entry, run: Run) -> Finding:
         FactRef(run.history.began.n, "A deposit or a withdrawal says id, account and amount."),
         appended(entry),
         "An event tells what was decided about one command, in format 2.",
-        "The log is all there is. What gets into it in another form, or for no reason, can never be "
-        "taken out of it again.",
+        "The log is all there is. What gets into it in another form, or for no reason, can never "
+        "be taken out of it again.",
         entry.effect.id,
     )
 
@@ -554,7 +551,7 @@ def outside(run: Run) -> Iterator[Finding]:
                 FactRef(record.n, f"{record.instance or 'The program'} wrote {record.spot}."),
                 second,
                 "What is published is what is new in the log, and nothing else.",
-                "Reading the log rebuilds state, for as often as one likes; telling others is a deed "
+                "Reading the log rebuilds state, as often as one likes; telling others is a deed "
                 "of its own, done once the event is durable. What is mixed up with the replay "
                 "is done again with each, and what is done too early may never become true.",
                 record.id,
@@ -638,6 +635,6 @@ def rewritten(effect: Effect, state: State, got: Values, right: Values) -> Findi
         FactRef(state.n, f"At the end it {what}."),
         "An event is a fact of the past; it cannot become another one.",
         "Whoever has read the log before knows another past from now on, and nobody can tell what "
-        "was decided on what. A mistake is made good by a further event, an old form by reading it.",
+        "was decided on what. A further event makes good a mistake; an old form is only read.",
         effect.id,
     )
