@@ -7,8 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graders.accounts import LOG, OUTSIDE, SNAPSHOT_EVERY, SNAPSHOTS
-from graders.conditions import Condition, applied, effect_of, effects_of, group_stable, held
-from graders.conditions import waited_for as waits
+from graders.conditions import (
+    Condition,
+    applied,
+    effect_of,
+    effects_of,
+    group_stable,
+    held,
+    waited_for,
+)
 from graders.facts import Asked, Effect
 from graders.instance import Instance
 from graders.lab import Lab, is_answer
@@ -21,6 +28,8 @@ PARTITIONS = (0, 1, 2)
 USUALLY_S = 3.0
 # How long a program gets for what it must not do.
 TEMPTATION_S = 1.0
+# How long a client asks again: a program may need 10 s to start.
+PATIENCE_S = 20.0
 LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 
@@ -88,14 +97,14 @@ def withdrawal(
 
 async def withdraw(lab: Lab, app: Instance, order: Withdrawal) -> Asked:
     """Ask an instance for a withdrawal until it decides."""
-    return await lab.insist(app, "POST", order.path, order.body)
+    return await lab.insist(app, "POST", order.path, order.body, PATIENCE_S)
 
 
 async def look(lab: Lab, app: Instance, account: str, moment: str = "") -> None:
     """Ask an instance what an account is, or was, and how it came to be so."""
     query = f"?{moment}" if moment else ""
     for what in ("", "/history"):
-        await lab.insist(app, "GET", f"/accounts/{account}{what}{query}")
+        await lab.insist(app, "GET", f"/accounts/{account}{what}{query}", within=PATIENCE_S)
 
 
 def in_log(id: str) -> Condition:
@@ -316,7 +325,7 @@ async def collide(lab: Lab, funds: int, *, expects: bool) -> None:
         lab.meanwhile(withdraw(lab, apps[0], orders[0]))
         await lab.until(held(append), why="the first withdrawal to be appended")
         lab.meanwhile(withdraw(lab, apps[1], orders[1]))
-        await lab.reached(waits(append) | decided(orders[1]), within=USUALLY_S)
+        await lab.reached(waited_for(append) | decided(orders[1]), within=USUALLY_S)
         await append.release()
         await lab.until(decided(orders[0]) & decided(orders[1]), why="both to be decided")
         await look(lab, apps[0], account)
@@ -352,7 +361,7 @@ async def deposit_meets_withdrawal(lab: Lab) -> None:
 async def let_both_go(lab: Lab, append: SinkFault, done: Condition, other: Condition) -> None:
     """Give the second of two the time to pass the first or to wait for it, then let the first go
     on."""
-    await lab.reached(waits(append) | done, within=TEMPTATION_S)
+    await lab.reached(waited_for(append) | done, within=TEMPTATION_S)
     await append.release()
     await lab.reached(done & other, within=USUALLY_S)
 
@@ -370,7 +379,7 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(held(append), why="the withdrawal to be appended")
     await lab.reached(decided(order) | written(OUTSIDE, order.id), within=TEMPTATION_S)
     await killed(lab, app, append)
-    await lab.until(decided(order), why="the withdrawal to be decided")
+    await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
     money = deposit(lab.rng, account)
     append = await lab.sink.hold(LOG, row={"command_id": money.id})
     await lab.send("deposits", [money])
@@ -405,7 +414,7 @@ async def killed_before_publication(lab: Lab) -> None:
     await app.kill()
     writes.drop()
     await lab.start("app")
-    await lab.until(decided(order), why="the withdrawal to be decided")
+    await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)
@@ -451,9 +460,9 @@ async def database_error(lab: Lab) -> None:
     commit = await lab.sink.fail(LOG, row={"command_id": two.id}, at="commit")
     asked = await lab.sink.fail(LOG, row={"command_id": order.id}, at="commit")
     await lab.send("deposits", [one, two])
-    await lab.until(applied(insert) & applied(commit), within=15, why="both errors to be met")
+    await lab.until(applied(insert) & applied(commit), PATIENCE_S, why="both errors to be met")
     lab.meanwhile(withdraw(lab, app, order))
-    await lab.until(applied(asked) & decided(order), within=15, why="the withdrawal to be decided")
+    await lab.until(applied(asked) & decided(order), PATIENCE_S, why="the withdrawal to be decided")
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)

@@ -29,9 +29,10 @@ expected a version was accepted at another. Counts at once.
 **ES-4 decisions.** An event was not legal when it was appended: the balance after it is below zero;
 no command says it, or another account or amount; or it is no event of format 2. Or a refusal that
 nothing explains: 409 although no version was expected, or it was the account's during all the time
-between question and answer; 422 although the balance was enough at every version of that time. The
-end of that time is taken late: all events count whose commit, by the database's clock, came before
-the answer or at most 50 ms after it.
+between question and answer; 422 although the balance was enough at every version of that time; or
+another status below 500 that the contract does not know. The end of that time is taken late: all
+events count whose commit, by the database's clock, came before the answer or at most 50 ms after
+it. A command that was accepted before is left to ES-6.
 
 **ES-5 old events.** An answer about an account with events of format 1 is wrong as in ES-1.
 
@@ -133,7 +134,7 @@ class Question:
     def wrong(self) -> str:
         """What an answer tells wrongly about the account, in words; empty when nothing."""
         if self.kind == "withdrawals":
-            return self._wrong_balance(self.told("version"))
+            return self._wrong_balance(int(self.told("version")))
         if self.asked.status == UNKNOWN:
             return "" if 0 in self.versions else "knows no such account"
         version = self.told("version")
@@ -369,8 +370,9 @@ def versions(run: Run) -> Iterator[Finding]:
             yield not_dense(account)
     for command in book.commands:
         event = book.event_of(command)
-        is_given = command.asked.status == ACCEPTED and command.expected is not None
-        if is_given and event and event.version != (command.expected or 0) + 1:
+        if event is None or command.asked.status != ACCEPTED:
+            continue
+        if command.expected not in (None, event.version - 1):
             yield accuse(
                 "ES-3",
                 f"{command.id} expected version {command.expected} of {event.account}, and was "
@@ -464,7 +466,9 @@ def unfounded(book: Book, command: Question) -> Iterator[Finding]:
     if any(e.effect.n <= command.asked.since for e in book.accounts.by_command.get(command.id, ())):
         return
     lengths, account = command.lengths_in_time, command.account
-    if command.asked.status == CONFLICT and command.expected is None:
+    if command.asked.status not in (ACCEPTED, CONFLICT, TOO_LITTLE):
+        yield refused(command, "which is no answer to a withdrawal")
+    elif command.asked.status == CONFLICT and command.expected is None:
         yield refused(command, "though it expected no version")
     elif command.asked.status == CONFLICT and set(lengths) == {command.expected}:
         yield refused(command, f"though the account was at version {command.expected}")
@@ -480,7 +484,7 @@ def refused(command: Question, although: str) -> Finding:
     known = [e for e in command.account.entries if e.effect.n <= command.asked.since]
     return accuse(
         "ES-4",
-        f"{command.id} was refused with {command.asked.status} {although}.",
+        f"{command.id} was answered with {command.asked.status}, {although}.",
         appended(known[-1]) if known else FactRef(command.asked.since, "It had no event."),
         answered(command),
         "A refusal must follow from a state that the account had between question and answer.",

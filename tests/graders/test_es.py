@@ -293,7 +293,7 @@ def test_an_invented_event_is_es_4() -> None:
 def test_a_conflict_without_an_expected_version_is_es_4() -> None:
     bank = quiet_day()
     bank.withdraw("acc-1", 10, "wd-5", status=409, answer={})
-    assert "refused with 409 though it expected no version" in only(bank, "ES-4")
+    assert "answered with 409, though it expected no version" in only(bank, "ES-4")
 
 
 def test_a_conflict_at_the_expected_version_is_es_4_unless_another_came_in_between() -> None:
@@ -323,7 +323,14 @@ def test_a_refusal_may_know_an_event_whose_fact_is_late_but_not_one_of_later() -
 def test_a_refusal_though_there_is_money_is_es_4() -> None:
     bank = quiet_day()
     bank.withdraw("acc-1", 6_000, "wd-2", status=422, answer=None)
-    assert "refused with 422 though the balance was 6000" in only(bank, "ES-4")
+    assert "answered with 422, though the balance was 6000" in only(bank, "ES-4")
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 404])
+def test_a_status_that_the_contract_does_not_know_is_es_4(status: int) -> None:
+    bank = quiet_day()
+    bank.withdraw("acc-1", 10, "wd-5", status=status, answer={"version": 3, "balance": 5_990})
+    assert "which is no answer to a withdrawal" in only(bank, "ES-4")
 
 
 def test_a_refusal_is_free_while_there_was_no_money_at_some_time() -> None:
