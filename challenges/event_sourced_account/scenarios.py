@@ -114,11 +114,14 @@ def in_log(id: str) -> Condition:
     )
 
 
-def decided(order: Withdrawal) -> Condition:
-    """A client was told what became of its withdrawal."""
+def decided(order: Withdrawal, by: Instance | None = None) -> Condition:
+    """A client was told what became of its withdrawal (by that instance, when one is named)."""
     return Condition(
         f"an answer to {order.id}",
-        lambda h: any(is_answer(a) and a.body == order.body for a in h.of(Asked)),
+        lambda h: any(
+            is_answer(a) and a.body == order.body and (by is None or a.instance == by.name)
+            for a in h.of(Asked)
+        ),
     )
 
 
@@ -255,9 +258,9 @@ async def old_log(lab: Lab) -> None:
 
 
 async def same_command_again(lab: Lab) -> None:
-    """The same withdrawals are asked again: at once, of another instance, after a restart, and with
-    the version that they expected at first. Exposes programs that keep ids in memory, that compare
-    the version before they look for the id, that remember refusals, or that repeat a deposit."""
+    """The same withdrawals are asked again: of another instance, of two at once, after a restart,
+    and with the version that they expected at first. Exposes programs that keep ids in memory, that
+    look for the id too early or too late, that remember refusals, or that repeat a deposit."""
     account = account_name(lab.rng)
     first = await lab.start("first")
     money = deposit(lab.rng, account, 10_000)
@@ -270,6 +273,7 @@ async def same_command_again(lab: Lab) -> None:
     second = await lab.start("second")
     for order in orders:
         await withdraw(lab, second, order)
+    await at_once(lab, (first, second), withdrawal(lab.rng, account, 1_000))
     await first.terminate()
     await lab.start("first")
     await lab.send("deposits", [money], 1)
@@ -279,6 +283,17 @@ async def same_command_again(lab: Lab) -> None:
         await withdraw(lab, first, order)
     await lab.settle()
     await lab.aftershock()
+
+
+async def at_once(lab: Lab, apps: Sequence[Instance], order: Withdrawal) -> None:
+    """Two instances are asked the same, the second while the append of the first waits."""
+    append = await lab.sink.hold(LOG, row={"command_id": order.id})
+    lab.meanwhile(withdraw(lab, apps[0], order))
+    await lab.until(held(append), why="the withdrawal to be appended")
+    lab.meanwhile(withdraw(lab, apps[1], order))
+    await lab.reached(waited_for(append) | decided(order), within=TEMPTATION_S)
+    await append.release()
+    await lab.until(decided(order, apps[0]) & decided(order, apps[1]), why="both to be answered")
 
 
 async def two_windows(lab: Lab) -> None:

@@ -42,10 +42,11 @@ question; or has an event though each time it was asked it was refused. One that
 with 500 or more, or not at all, may have been accepted then. Deposits with two events are EFF-2.
 
 **ES-7 outside.** A record in the topic tells of no event in the log, or otherwise than the log; or
-it was seen while the grader was holding the append of its event; or it tells of a given event; or
-of one whose record was there when the run was quiet before. Or the run is quiet at its end, and the
-event of a withdrawal, in the log when the run was quiet before, was never published (a deposit's is
-EFF-1). Repeats in between are free, for delivery is at least once.
+it was seen before the grader let go of the append of its event, which was committed only after that
+by the database's clock; or it tells of a given event; or of one whose record was there when the run
+was quiet before. Or the run is quiet at its end, and the event of a withdrawal, in the log when the
+run was quiet before, was never published (a deposit's is EFF-1). Repeats in between are free, for
+delivery is at least once.
 
 **ES-8 append-only.** A row of the log is not at the end what it was when it was inserted, or is
 gone.
@@ -68,13 +69,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from graders.accounts import LOG, OUTSIDE, SNAPSHOT_EVERY, SNAPSHOTS, Account, Accounts, Entry
-from graders.checks.com import held_at
 from graders.checks.eff import Values, show, state_differences
 from graders.checks.finding import FactRef, Finding
-from graders.checks.run import Run, differs, same
+from graders.checks.run import Run, differs, ends_of_holds, same
 from graders.facts import Asked, Effect, Fact, Settled, State
 from graders.verdicts import Verdict
 
+COMMAND = "withdrawals"
 ACCEPTED, CONFLICT, TOO_LITTLE, UNKNOWN = 201, 409, 422, 404
 CLOCK_MARGIN_S = 0.05
 PATH = re.compile(r"/accounts/([\w-]+)(?:/(history|withdrawals))?(?:\?|$)")
@@ -85,7 +86,7 @@ FOLD = (
 
 
 class Question:
-    """What the grader asked about an account, and was told; `kind` is "withdrawals", "history", or
+    """What the grader asked about an account, and was told; `kind` is COMMAND, "history", or
     empty when it asked for the state."""
 
     def __init__(self, asked: Asked, kind: str, account: Account) -> None:
@@ -133,7 +134,7 @@ class Question:
 
     def wrong(self) -> str:
         """What an answer tells wrongly about the account, in words; empty when nothing."""
-        if self.kind == "withdrawals":
+        if self.kind == COMMAND:
             return self._wrong_balance(int(self.told("version")))
         if self.asked.status == UNKNOWN:
             return "" if 0 in self.versions else "knows no such account"
@@ -178,7 +179,7 @@ class Book:
     @cached_property
     def commands(self) -> list[Question]:
         """The withdrawals that were answered."""
-        return [q for q in self.questions if q.kind == "withdrawals"]
+        return [q for q in self.questions if q.kind == COMMAND]
 
     @cached_property
     def undecided(self) -> set[str]:
@@ -256,7 +257,7 @@ def untrue(run: Run, check: str) -> Iterator[Finding]:
 def speaks_of(book: Book, question: Question) -> bool:
     """Whether an answer tells of a state: any but that to a command which was refused, or whose
     answer names no version of its own (ES-6)."""
-    if question.kind != "withdrawals":
+    if question.kind != COMMAND:
         return True
     event = book.event_of(question)
     told = question.told("version")
@@ -284,17 +285,27 @@ WHY_UNTRUE = {
 def wrongly_told(check: str, question: Question, wrong: str) -> Finding:
     """One answer that the log contradicts."""
     account = question.account
-    known = [e for e in account.entries if e.effect.n <= question.asked.since] or account.entries
-    last = appended(known[-1]) if known else FactRef(question.asked.since, "The log held nothing.")
     return accuse(
         check,
         f"{question.asked.instance}, asked {question.asked.path}, {wrong}.",
-        last,
+        folded(question),
         answered(question),
         "An answer must be what the log says that was there before the question.",
         WHY_UNTRUE[check],
         account.name,
     )
+
+
+def folded(question: Question) -> FactRef:
+    """What the log says of the version that an answer had to tell of, as a sentence."""
+    account = question.account
+    version = max(question.versions) if question.kind != COMMAND else int(question.told("version"))
+    if not version:
+        return FactRef(question.asked.since, "The log held no event of that moment.")
+    last = account.entries[version - 1]
+    when = f", the last recorded at {last.recorded_at:%H:%M:%S}," if "at" in question.query else ""
+    balance = account.balances[version]
+    return FactRef(last.effect.n, f"Events 1 to {version}{when} make a balance of {balance}.")
 
 
 def snapshots(run: Run) -> Iterator[Finding]:
@@ -573,9 +584,9 @@ def false_record(book: Book, record: Effect) -> tuple[str, FactRef] | None:
         return ", which was published before the program's time", appended(entries[0])
     if not any(tells(record, entry) for entry in entries):
         return " otherwise than the log", appended(entries[0])
-    gates = (fault for fault in held_at(book.run, record.n) if record.id in fault.row.values())
-    if gate := next(gates, None):
-        return " before it was in the log", FactRef(gate.n, "The grader was holding that append.")
+    for gate in ends_of_holds(book.run, LOG, record.id):
+        if record.n < gate.n and entries[0].effect.committed_t > gate.t:
+            return " before it was in the log", FactRef(gate.n, "Until now its append was held.")
     return told_before(book, record)
 
 
