@@ -306,7 +306,9 @@ async def two_windows(lab: Lab) -> None:
     for app in (first, second):
         await look(lab, app, account)
     for app, other in ((first, second), (second, first)):
-        await withdraw(lab, app, withdrawal(lab.rng, account, 4_000))
+        order = withdrawal(lab.rng, account, 4_000)
+        await withdraw(lab, app, order)
+        await lab.until(in_log(order.id), why="the withdrawal to be in the log")
         await look(lab, other, account)
     await withdraw(lab, second, withdrawal(lab.rng, account, 4_000))
     await withdraw(lab, first, withdrawal(lab.rng, account, 2_000, 4))
