@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from graders.facts import Effect, Process
+from graders.facts import Effect
 from graders.history import History
 
 LOG, SNAPSHOTS, OUTSIDE = "events", "snapshots", "account-events"
@@ -29,7 +29,7 @@ EUROS = re.compile(r"(-?)(\d{1,12})\.(\d\d)", re.ASCII)
 @dataclass(frozen=True)
 class Entry:
     """An event in the log, as format 2 tells it. `type` and `amount` (cents) are None when it is
-    not as the contract says; `is_given`: it was there before the program was first started."""
+    not as the contract says."""
 
     effect: Effect
     account: str
@@ -37,7 +37,11 @@ class Entry:
     type: str | None
     amount: int | None
     is_old: bool
-    is_given: bool
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it was in the log before the program was first started: the grader wrote it."""
+        return self.effect.ours
 
     @property
     def change(self) -> int:
@@ -50,7 +54,7 @@ class Entry:
         return datetime.fromisoformat(self.effect.content["recorded_at"])
 
 
-def read_entry(effect: Effect, is_given: bool) -> Entry:
+def read_entry(effect: Effect) -> Entry:
     """The event that a row of the log tells."""
     row = effect.content
     amount = row["data"].get("amount") if isinstance(row["data"], dict) else None
@@ -64,7 +68,6 @@ def read_entry(effect: Effect, is_given: bool) -> Entry:
         type if is_right else None,
         cents if is_right else None,
         is_old,
-        is_given,
     )
 
 
@@ -135,13 +138,7 @@ class Accounts:
     @cached_property
     def entries(self) -> list[Entry]:
         """All events of the log, in the order of their commits."""
-        processes = self.history.of(Process)
-        begun = processes[0].n if processes else len(self.history)
-        return [
-            read_entry(effect, is_given=effect.n < begun)
-            for effect in self.history.of(Effect)
-            if effect.table == LOG
-        ]
+        return [read_entry(effect) for effect in self.history.of(Effect) if effect.table == LOG]
 
     @cached_property
     def by_name(self) -> dict[str, Account]:

@@ -243,7 +243,7 @@ class Sink:
 
     async def fill(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, as somebody else did before the program was started; all have the same
-        columns. In an effect table they are recorded like any other, with no instance."""
+        columns. In an effect table they are recorded like any other, as `ours`."""
         statement = sql.SQL(
             "insert into public.{table} ({columns})"
             " select {columns} from jsonb_populate_recordset(null::public.{table}, %s::jsonb)"

@@ -66,8 +66,9 @@ class Bank(Recorder):
         self.entry += 1
         row = {"entry": self.entry, "account": account, "version": version, **told(change, format)}
         row |= {"recorded_at": at.isoformat(timespec="milliseconds")}
-        instance = "app" if self.of(Process) else None
-        return self.effect("events", id, row | more.pop("row", {}), instance=instance, **more)
+        ours = not self.of(Process)
+        writer = {"ours": ours, "instance": None if ours else "app"}
+        return self.effect("events", id, row | more.pop("row", {}), **writer | more)
 
     def effect(self, table: str, id: str, content: dict[str, Any], **more: Any) -> Effect:
         """Something was written to a table or topic."""
