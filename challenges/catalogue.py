@@ -41,7 +41,7 @@ LEVELS = ("entry", "middle", "senior")
 NEEDS = ("redelivery",)
 # What TOML gives for a field of these types; for any other type, the type itself.
 IN_TOML: Mapping[Any, Any] = {tuple: list, Mapping: dict, float: (int, float)}
-FOLLOW_UP = re.compile(r"^### ([A-Z]{3}-\d+)\b.*\n((?:(?!#).*\n?)*)", re.MULTILINE)
+FOLLOW_UP = re.compile(r"^### ([A-Z]{2,3}-\d+)\b.*\n((?:(?!#).*\n?)*)", re.MULTILINE)
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ async def crash_after_effect_before_commit(lab: Lab) -> None:
 """
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -295,6 +296,16 @@ class Lab:
             if is_last:
                 raise NotExercised(f"{instance.name} was asked {path} for {within:.0f} s, in vain")
             await asyncio.sleep(ASK_AGAIN_S)
+
+    def meanwhile(self, question: Coroutine[Any, Any, Asked]) -> None:
+        """Let a client `ask` or `insist` while the story goes on, which waits for the answer as a
+        fact: `lab.meanwhile(lab.ask(app, "GET", "/accounts/7"))`."""
+
+        async def asking() -> None:
+            with contextlib.suppress(NotExercised):
+                await question
+
+        self.promise(asking())
 
     async def _ask(
         self, instance: Instance, question: Question, within: float, owed: bool = False

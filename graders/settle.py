@@ -299,10 +299,10 @@ def unmet(position: Position, lab: "Lab") -> list[str]:
     """What is missing, in words."""
     words = []
     total = len({s.id for s in lab.history.of(Sent)})
-    if position.missing:
-        some = ", ".join(position.missing[:3])
-        more = ", ..." if len(position.missing) > 3 else ""
-        words.append(f"{len(position.missing)} of {total} events have no effect ({some}{more})")
+    if missing := list(dict.fromkeys(position.missing)):
+        some = ", ".join(missing[:3])
+        more = ", ..." if len(missing) > 3 else ""
+        words.append(f"{len(missing)} of {total} events have no effect ({some}{more})")
     if position.owed:
         words.append(f"not announced: {', '.join(position.owed[:3])}")
     for group, topic, partition, count in position.behind:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -25,8 +25,9 @@ from sandbox.postgres import Database
 
 MONITOR_S = 0.015
 END_SESSIONS_S = 2.0
-# Program tables are named with their schema, and nothing the program made may be found first.
-SAFE = "-c search_path=pg_catalog"
+# Program tables are named with their schema, and nothing the program made may be found first. Times
+# are told as the trigger tells them, whatever zone the program sets.
+SAFE = "-c search_path=pg_catalog -c timezone=UTC"
 
 EFFECTS = """
     select seq, kind, "table", "row", txid::text, port,
@@ -239,6 +240,18 @@ class Sink:
             fault.note("applied")
         if before != (matched, pids, waited_for):
             self.history.touch()
+
+    async def fill(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, as somebody else did before the program was started; all have the same
+        columns. In an effect table they are recorded like any other, as `ours`."""
+        statement = sql.SQL(
+            "insert into public.{table} ({columns})"
+            " select {columns} from jsonb_populate_recordset(null::public.{table}, %s::jsonb)"
+        ).format(
+            table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+        )
+        await self.control.execute(statement, (json.dumps([dict(row) for row in rows]),))
+        await self.record_rest()
 
     async def sessions(self) -> list[Session]:
         """The program's connections, with the instance that each belongs to."""

@@ -18,7 +18,7 @@ create table grader.effect_log (
 );
 
 create function grader.log_effect() returns trigger language plpgsql security definer
-set search_path = pg_catalog as $$
+set search_path = pg_catalog set timezone = 'UTC' as $$
 declare
     logged bigint;
 begin

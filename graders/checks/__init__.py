@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import cho, com, dlq, eff, grd, har, liv, obx, order, reb, sag, shu
+from graders.checks import cho, com, dlq, eff, es, grd, har, liv, obx, order, reb, sag, shu
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -80,6 +80,14 @@ CHECKS: dict[str, Check] = {
         Check("CHO-4", "no-ghost", "What was announced was true.", cho.ghost),
         Check("CHO-5", "cross-topic-delay", "Nothing that came early was lost.", cho.cross_topic),
         Check("CHO-6", "every-end", "Everything came to its end.", cho.every_end),
+        Check("ES-1", "replay", "All that was told is what the log says.", es.replay),
+        Check("ES-2", "snapshots", "Snapshots changed nothing.", es.snapshots),
+        Check("ES-3", "versions", "Each version was there once.", es.versions),
+        Check("ES-4", "decisions", "What was decided followed from the state.", es.decisions),
+        Check("ES-5", "old-events", "Old events were understood.", es.old_events),
+        Check("ES-6", "commands", "Each command was one event or none.", es.commands),
+        Check("ES-7", "outside", "What was new was published, and nothing else.", es.outside),
+        Check("ES-8", "append-only", "The log was only appended to.", es.append_only),
         Check("OBX-1", "lost-event", "Every committed row had its event.", obx.lost_event),
         Check("OBX-2", "ghost-event", "Every event was a committed row's.", obx.ghost_event),
         Check("OBX-3", "version-order", "Each aggregate's versions kept their order.", obx.order),

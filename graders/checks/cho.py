@@ -57,9 +57,9 @@ The failure at #38 calls for a release, and everything is at rest without one: t
 from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding, Place
-from graders.checks.run import Run, differs
+from graders.checks.run import Run, differs, ends_of_holds
 from graders.choreography import Announcement, Choreography, Owed
-from graders.facts import Commit, Effect, Fault, Fetched
+from graders.facts import Commit, Effect, Fetched
 from graders.spec import AnnouncementSpec
 from graders.verdicts import Verdict
 
@@ -273,17 +273,6 @@ def untrue_row(
             held = FactRef(let_go.n, f"Until now the row of {spec.row} was held back.")
             return f"before its row of {spec.row} was committed", held
     return other_values(run, announcement, rows[0])
-
-
-def ends_of_holds(run: Run, table: str, subject: str) -> list[Fault]:
-    """Where the grader let go of rows of a table about a subject that it had held back."""
-    mine = [
-        fault
-        for fault in run.history.of(Fault)
-        if fault.action == "hold" and table in fault.target and subject in fault.row.values()
-    ]
-    applied = {fault.fault for fault in mine if fault.what == "applied"}
-    return [fault for fault in mine if fault.what == "released" and fault.fault in applied]
 
 
 def other_values(run: Run, announcement: Announcement, row: Effect) -> tuple[str, FactRef] | None:

@@ -12,6 +12,7 @@ from graders.facts import (
     Aborted,
     Commit,
     Effect,
+    Fault,
     Fetched,
     Joined,
     Phase,
@@ -227,6 +228,18 @@ def each_group(find: Callable[[Run], Iterator[T]]) -> Callable[[Run], Iterator[T
             yield from find(view)
 
     return find_in_each
+
+
+def ends_of_holds(run: Run, table: str, subject: str) -> list[Fault]:
+    """Where the grader let go of rows of a table about a subject that it had held back."""
+    mine = [
+        fault
+        for fault in run.history.of(Fault)
+        if fault.action == "hold" and table in fault.target and subject in fault.row.values()
+    ]
+    applied = {fault.fault for fault in mine if fault.what == "applied"}
+    ends = ("released", "dropped")
+    return [fault for fault in mine if fault.what in ends and fault.fault in applied]
 
 
 def same(left: Any, right: Any) -> bool:

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 JOBS = 2
 ACCEPTED = {
     "dead_letter_queue": ("worker_pool",),
+    "event_sourced_account": ("optimistic",),
     "graceful_shutdown": ("worker_per_partition",),
     "idempotent_consumer": ("aiokafka_batches", "node_kafkajs"),
     "ordered_updates": ("sharded_threads",),

@@ -82,6 +82,33 @@ async def test_effects_come_in_the_order_of_commits_and_only_when_committed(clus
         assert len(ids(sink)) == 2
 
 
+async def test_what_was_there_before_is_told_too(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        rows = [{"event_id": id, "account": "acc-1", "amount": 5} for id in ("old", "older")]
+        await sink.fill("ledger", rows)
+        assert ids(sink) == ["old", "older"]
+        await (await connect()).execute(BOOK, ["new"])
+        await seen(sink, lambda: ids(sink) == ["old", "older", "new"])
+
+
+async def test_times_are_told_in_utc_whatever_zone_the_program_sets(cluster: Cluster):
+    bank = load("event_sourced_account")
+    async with (
+        lend_database(cluster, bank.schema_sql) as database,
+        open_sink(Recorder(), database, bank, lambda port: "app") as sink,
+        await program(database, autocommit=True) as session,
+    ):
+        await session.execute("set time zone 'Asia/Tokyo'")
+        await session.execute(
+            "insert into events (account, version, command_id, type, data)"
+            " values ('acc-1', 1, 'dep-1', 'deposited', '{\"amount\": 5}')"
+        )
+        await seen(sink, lambda: ids(sink) == ["dep-1"])
+        (row,) = await sink.state(bank.states[0])
+        assert row == {**sink.history.of(Effect)[0].content, "command_id": "dep-1"}
+        assert row["recorded_at"].endswith("+00:00")
+
+
 async def test_a_row_is_held_until_it_is_released(cluster: Cluster):
     async with opened(cluster) as (sink, connect):
         session = await connect()
