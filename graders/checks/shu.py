@@ -167,6 +167,8 @@ def stops(run: Run) -> Iterator[Stop]:
         if lives[process.instance]:
             lives[process.instance][-1].append(process)
     for instance, each in lives.items():
+        if not each:
+            continue
         ends = [life[0].n for life in each[1:]] + [len(run.history) + 1]
         for life, until in zip(each, ends, strict=True):
             yield from stop_of(run, instance, life, until)

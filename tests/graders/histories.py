@@ -176,7 +176,8 @@ class Tale(Recorder):
         return History(self)
 
 
-ALL = [id for id in CHECKS if id not in HARNESS]
+# Not those about a stop: what a clean one leaves uncommitted is SHU-3's as well as COM-2's.
+ALL = [id for id in CHECKS if id not in HARNESS and not id.startswith("SHU-")]
 
 
 # Payments may be booked in any order.
