@@ -176,12 +176,12 @@ class Tale(Recorder):
         return History(self)
 
 
-# Not those about a stop: what a clean one leaves uncommitted is SHU-3's as well as COM-2's.
+# Not those about stops: what a clean one leaves uncommitted is SHU-3's as well as COM-2's.
 ALL = [id for id in CHECKS if id not in HARNESS and not id.startswith("SHU-")]
 
 
 # Payments may be booked in any order.
-UNORDERED = [id for id in CHECKS if not id.startswith("ORD-")]
+UNORDERED = [id for id in CHECKS if not id.startswith(("ORD-", "SHU-"))]
 
 
 def verdicts(history: History, ids: Iterable[str] = UNORDERED) -> dict[str, Verdict]:
