@@ -253,7 +253,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
     with connect() as db:
         db.execute(TABLES)
-        db.execute("truncate positions, customers, orders")
+        db.execute("truncate customers, orders")
+        db.execute("delete from positions where generation > 0")
         server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
