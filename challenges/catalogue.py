@@ -25,6 +25,7 @@ from graders.spec import (
     EffectTable,
     EffectTopic,
     OutboxSpec,
+    ProjectionSpec,
     SagaSpec,
     SagaStep,
     Scenario,
@@ -70,6 +71,7 @@ class Description:
     saga: Mapping[str, Any] = field(default_factory=dict)
     choreography: Mapping[str, Any] = field(default_factory=dict)
     outbox: Mapping[str, Any] = field(default_factory=dict)
+    projection: Mapping[str, Any] = field(default_factory=dict)
     timer_s: float = 0.0
     port: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         expected=member(module, "expected"),
         fold=member(module, "fold"),
         sentinel=member(module, "sentinel"),
+        **({"sentinels": module.sentinels} if hasattr(module, "sentinels") else {}),
         **({"identify": module.identify} if hasattr(module, "identify") else {}),
         services=build_each(ServiceSpec, told.services, f"{file}: services"),
         declared=build_each(AppSpec, told.apps, f"{file}: apps"),
@@ -129,6 +132,7 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         saga=saga(told.saga, f"{file}: saga") if told.saga else None,
         choreography=choreography(told.choreography, f"{file}: choreography"),
         outbox=build(OutboxSpec, told.outbox, f"{file}: outbox") if told.outbox else None,
+        **projection(told.projection, module, f"{file}: projection"),
         **({"tally": module.tally} if hasattr(module, "tally") else {}),
         timer_s=told.timer_s,
         port=told.port,
@@ -162,6 +166,13 @@ def choreography(table: Mapping[str, Any], where: str) -> ChoreographySpec | Non
         return None
     told = build_each(AnnouncementSpec, table.get("announcements", ()), f"{where}.announcements")
     return build(ChoreographySpec, {**table, "announcements": list(told)}, where)
+
+
+def projection(table: Mapping[str, Any], module: ModuleType, where: str) -> dict[str, Any]:
+    if not table:
+        return {}
+    spec = build(ProjectionSpec, table, where)
+    return {"projection": spec, "project": member(module, "project")}
 
 
 def check_use(id: str, use: Mapping[str, Any], file: Path) -> CheckUse:

@@ -380,6 +380,12 @@ def _(fact: facts.Settled) -> tuple[str, str]:
 
 
 @describe.register
+def _(fact: facts.Projected) -> tuple[str, str]:
+    row = "no row" if fact.row is None else json.dumps(fact.row)
+    return "log", shorten(f"what answer #{fact.asked} names adds up to {row}")
+
+
+@describe.register
 def _(fact: facts.Waited) -> tuple[str, str]:
     done = len(fact.ids) - len(fact.missing)
     return "grader", f"{done} of {len(fact.ids)} events done beside it in {fact.waited_s:.1f} s"

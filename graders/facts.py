@@ -37,7 +37,8 @@ class ScenarioBegan(Fact):
     of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient. `groups`
     tells of a program that is started as several apps what the group of each `reads`, and which
     tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the
-    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`, `outbox` its `OutboxSpec`."""
+    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`, `outbox` its `OutboxSpec`,
+    `projection` its `ProjectionSpec`."""
 
     challenge: str
     scenario: str
@@ -53,6 +54,7 @@ class ScenarioBegan(Fact):
     saga: Mapping[str, Any] | None = None
     choreography: Mapping[str, Any] = field(default_factory=dict)
     outbox: Mapping[str, Any] = field(default_factory=dict)
+    projection: Mapping[str, str] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -78,9 +80,12 @@ class Story(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Fact):
-    """A part of the run begins: "scenario", "settle", "aftershock", "drain"."""
+    """A part of the run begins: "scenario", "settle", "aftershock", "drain". Before the last, the
+    program has ended, and `ends` says as [topic, partition, offset] where each partition that it
+    reads ended, control records included."""
 
     name: str
+    ends: list[list[Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -432,6 +437,15 @@ class State(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Projected(Fact):
+    """What the answer `asked` (a fact's number) about a view must hold: the row that the visible
+    records before its own positions add up to, None when they add up to no row."""
+
+    asked: int
+    row: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settled(Fact):
     """The end of a wait for quiet. Quiet: every record lies before the group's position, and
     nothing has moved for a while. `unmet` says in words what was still missing; `missing` counts
@@ -531,6 +545,7 @@ KINDS: dict[str, type[Fact]] = {
     "output": Output,
     "performed": Performed,
     "state": State,
+    "projected": Projected,
     "settled": Settled,
     "waited": Waited,
     "idle": Idle,

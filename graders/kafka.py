@@ -6,6 +6,7 @@ with librdkafka in a thread, because nothing in this is worth writing twice.
 
 import asyncio
 import functools
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -114,42 +115,38 @@ class Kafka:
     def _send(
         self, topic: str, records: Sequence[Outgoing], partition: int | None
     ) -> list[Written]:
-        producer = self._producer or self._make_producer()
-        answers: list[Written | None] = [None] * len(records)
-        done = threading.Event()
+        return write(self._producer or self._make_producer(), topic, records, partition)
 
-        def answered(index: int, error: KafkaError | None, message: Message) -> None:
-            answers[index] = written(error, message)
-            if all(answers):
-                done.set()
+    async def transact(
+        self, topic: str, records: Sequence[Outgoing], partition: int | None, *, commit: bool
+    ) -> list[Written]:
+        """`send` in a transaction of its own, which is then committed or aborted."""
+        return await asyncio.to_thread(self._transact, topic, records, partition, commit)
 
-        place = BY_KEY if partition is None else partition
-        for index, record in enumerate(records):
-            producer.produce(
-                topic,
-                record.value,
-                record.key,
-                partition=place,
-                headers=list(record.headers),
-                on_delivery=functools.partial(answered, index),
-            )
-        deadline = time.monotonic() + SEND_TIMEOUT_S
-        while records and not done.is_set() and time.monotonic() < deadline:
-            producer.poll(0.05)
-        return [answer or Written(partition or 0, None, "info") for answer in answers]
+    def _transact(
+        self, topic: str, records: Sequence[Outgoing], partition: int | None, commit: bool
+    ) -> list[Written]:
+        producer = Producer({**self._settings(), "transactional.id": secrets.token_hex(8)})
+        producer.init_transactions(SEND_TIMEOUT_S)
+        producer.begin_transaction()
+        answers = write(producer, topic, records, partition)
+        end = producer.commit_transaction if commit else producer.abort_transaction
+        end(SEND_TIMEOUT_S)
+        return answers
 
     def _make_producer(self) -> Producer:
-        self._producer = Producer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "enable.idempotence": True,
-                "linger.ms": 0,
-                "partitioner": "murmur2_random",
-                "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
-                "log_level": 0,
-            }
-        )
+        self._producer = Producer(self._settings())
         return self._producer
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "partitioner": "murmur2_random",
+            "message.timeout.ms": int(SEND_TIMEOUT_S * 1000),
+            "log_level": 0,
+        }
 
     async def drain(self, topics: Mapping[str, int]) -> list[Message]:
         """Every record that a read_committed reader finds in the topics, from first to last."""
@@ -163,6 +160,34 @@ class Kafka:
             return read_to_end(consumer, len(lanes))
         finally:
             consumer.close()
+
+
+def write(
+    producer: Producer, topic: str, records: Sequence[Outgoing], partition: int | None
+) -> list[Written]:
+    """Write records in order, and wait for the broker's word on each, up to 20 s."""
+    answers: list[Written | None] = [None] * len(records)
+    done = threading.Event()
+
+    def answered(index: int, error: KafkaError | None, message: Message) -> None:
+        answers[index] = written(error, message)
+        if all(answers):
+            done.set()
+
+    place = BY_KEY if partition is None else partition
+    for index, record in enumerate(records):
+        producer.produce(
+            topic,
+            record.value,
+            record.key,
+            partition=place,
+            headers=list(record.headers),
+            on_delivery=functools.partial(answered, index),
+        )
+    deadline = time.monotonic() + SEND_TIMEOUT_S
+    while records and not done.is_set() and time.monotonic() < deadline:
+        producer.poll(0.05)
+    return [answer or Written(partition or 0, None, "info") for answer in answers]
 
 
 def by_topic(lanes: Iterable[Lane]) -> dict[str, list[int]]:

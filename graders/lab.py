@@ -17,7 +17,7 @@ import contextlib
 import json
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,12 @@ from graders.facts import (
     State,
     as_text,
     header_texts,
+    short_topic,
 )
 from graders.history import Recorder
 from graders.instance import Instance
-from graders.kafka import Kafka, Outgoing
+from graders.kafka import Kafka, Outgoing, Written
+from graders.projection import answers_of, included
 from graders.settle import settle, until_at_work
 from graders.sink import Sink, SinkFault
 from graders.spec import Challenge, Event, Scenario, variable_of
@@ -60,6 +62,11 @@ def tell(history: Recorder, on_event: OnEvent, scenario: Scenario, text: str) ->
     """Add a sentence to a scenario's story, and pass it on to those who watch."""
     history.append("story", text=text)
     on_event({"type": "story", "scenario": scenario.name, "text": text})
+
+
+def outgoing(events: Sequence[Event]) -> list[Outgoing]:
+    """Events as they are written."""
+    return [Outgoing(event.key, event.payload, event.headers) for event in events]
 
 
 def is_answer(asked: Asked) -> bool:
@@ -136,11 +143,26 @@ class Lab:
         known = {sent.id for sent in self.history.of(Sent)}
         return await self._send(topic, events, partition, known)
 
+    async def transact(
+        self, topic: str, events: Sequence[Event], partition: int, *, commit: bool
+    ) -> list[Sent]:
+        """Send events to a partition in a transaction, and commit or abort it: its end takes an
+        offset too. Aborted, they are in the log for those alone who read uncommitted records, have
+        the outcome "fail", and must have no effect."""
+        records = outgoing(events)
+        answers = await self.kafka.transact(self.topic(topic), records, partition, commit=commit)
+        if not commit:
+            events = [replace(event, expect={}) for event in events]
+            answers = [replace(answer, outcome="fail") for answer in answers]
+        known = {sent.id for sent in self.history.of(Sent)}
+        return self._note_sent(topic, events, answers, known)
+
     async def send_sentinels(self) -> None:
         """Send one ordinary event to each partition of each input topic."""
         for topic in self.challenge.topics:
             for partition in range(topic.partitions if topic.role == "input" else 0):
-                event = self.challenge.sentinel(self.sentinel_rng)
+                make = self.challenge.sentinels.get(topic.name, self.challenge.sentinel)
+                event = make(self.sentinel_rng)
                 await self._send(topic.name, [event], partition, set(), role="sentinel")
 
     async def _send(
@@ -151,8 +173,17 @@ class Lab:
         known: set[str],
         role: str | None = None,
     ) -> list[Sent]:
-        records = [Outgoing(event.key, event.payload, event.headers) for event in events]
-        answers = await self.kafka.send(self.topic(topic), records, partition)
+        answers = await self.kafka.send(self.topic(topic), outgoing(events), partition)
+        return self._note_sent(topic, events, answers, known, role)
+
+    def _note_sent(
+        self,
+        topic: str,
+        events: Sequence[Event],
+        answers: Sequence[Written],
+        known: set[str],
+        role: str | None = None,
+    ) -> list[Sent]:
         sent = []
         for event, answer in zip(events, answers, strict=True):
             expect = event.expect
@@ -176,7 +207,7 @@ class Lab:
             known.add(event.id)
             assert isinstance(fact, Sent)
             sent.append(fact)
-        if any(fact.outcome != "ok" for fact in sent):
+        if any(fact.outcome == "info" for fact in sent):
             raise PlatformFault(f"the broker did not take all events for {topic}")
         return sent
 
@@ -453,9 +484,13 @@ class Lab:
         await self.end_instances()
         await self.sink.record_rest()
         await self.tail.catch_up()
-        self.history.append("phase", name="drain")
+        topics = self.history.began.topics
+        lanes = [(topic, p) for topic, count in topics.items() for p in range(count)]
+        ends = [[*lane, end] for lane, end in (await self.kafka.ends(lanes)).items()]
+        self.history.append("phase", name="drain", ends=ends)
         await self._record_topics()
         await self._record_state()
+        self._record_projections()
         if self.gateway.failure:
             raise PlatformFault(f"the gateway failed: {self.gateway.failure!r}")
 
@@ -482,6 +517,16 @@ class Lab:
         logged = {record.id for record in self.history.of(Record)}
         for state in await self._states([s for s in self.history.of(Sent) if s.id in logged]):
             self.history.append("state", **state)
+
+    def _record_projections(self) -> None:
+        """Record what each answer about a view must hold, by the positions that it names."""
+        for answer in answers_of(self.history):
+            events = [
+                (short_topic(sent.topic), sent.value)
+                for sent in included(self.history, answer.positions)
+            ]
+            row = self.challenge.project(answer.id, events)
+            self.history.append("projected", asked=answer.asked.n, row=row)
 
     async def adds_up(self) -> bool:
         """Whether the rows are what the events sent so far add up to."""

@@ -115,7 +115,11 @@ class Course:
         topics that it reads itself."""
         began = self.history.began
         on_broker = began.on_broker
-        places = [(s.topic, s.partition, s.offset or 0) for s in self.history.of(Sent)]
+        places = [
+            (s.topic, s.partition, s.offset or 0)
+            for s in self.history.of(Sent)
+            if s.outcome == "ok"
+        ]
         places += [
             (on_broker[e.table], e.partition, e.row)
             for e in self.history.of(Effect)

@@ -309,6 +309,16 @@ class OutboxSpec:
 
 
 @dataclass(frozen=True)
+class ProjectionSpec:
+    """A view that the program makes of its topics and that it is asked for over HTTP (family PRJ):
+    `queries` is the path below which its rows are ("/customers/"), `rebuild` the path to which a
+    POST asks for a rebuild."""
+
+    queries: str
+    rebuild: str
+
+
+@dataclass(frozen=True)
 class CheckUse:
     """That a challenge counts a check: its weight in the score and the skill it speaks for."""
 
@@ -345,10 +355,13 @@ class Challenge:
     an EffectTopic is about, among the events sent, where no field of its value says so; None when
     there is none.
     `sentinel(rng)` makes an ordinary event; the graders send some at the end to see that everything
-    before them was dealt with. `serve(lab)` gives the answers of the services by name, anew for
-    each scenario; they must take any request. `timer_s` is the longest time for which the
-    statement lets a program wait and do nothing. `port` is where the program serves HTTP, told by
-    its variable PORT; 0 when it does not. `limits` None means the box's own defaults.
+    before them was dealt with. `sentinels` does so by topic, where the topics' events differ.
+    `project(id, events)` gives the row of a view that these events, as (topic, value) in the order
+    of each partition, add up to; None for no row. `serve(lab)` gives the answers of the
+    services by name, anew for each scenario; they must take any request. `timer_s` is the
+    longest time for which the statement lets a program wait and do nothing. `port` is where the
+    program serves HTTP, told by its variable PORT; 0 when it does not. `limits` None means the
+    box's own defaults.
     `questions` are the rubric's follow-up questions by check id; `starter` the first files by
     language.
     """
@@ -369,6 +382,9 @@ class Challenge:
     fold: Callable[[Sequence[Row]], Mapping[str, Sequence[Row]]]
     sentinel: Callable[[random.Random], Event]
     identify: Callable[[OutputRecord, Sequence["Sent"]], str | None] = lambda record, sent: None
+    sentinels: Mapping[str, Callable[[random.Random], Event]] = field(default_factory=dict)
+    projection: ProjectionSpec | None = None
+    project: Callable[[str, Sequence[tuple[str, Row]]], Row | None] = lambda id, events: None
     services: tuple[ServiceSpec, ...] = ()
     serve: Callable[["Lab"], Mapping[str, Answer]] = lambda lab: {}
     declared: tuple[AppSpec, ...] = ()

@@ -64,6 +64,7 @@ async def open_lab(
         saga=asdict(challenge.saga) if challenge.saga else None,
         choreography=asdict(challenge.choreography) if challenge.choreography else {},
         outbox=asdict(challenge.outbox) if challenge.outbox else {},
+        projection=asdict(challenge.projection) if challenge.projection else {},
         needs=sorted(scenario.needs),
     )
     tell(history, on_event, scenario, "Topics, a group and a database are made.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from graders.checks import cho, com, dlq, eff, es, grd, har, liv, obx, order, reb, sag, shu
+from graders.checks import cho, com, dlq, eff, es, grd, har, liv, obx, order, prj, reb, sag, shu
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.history import History
@@ -100,6 +100,13 @@ CHECKS: dict[str, Check] = {
         Check("SHU-4", "flushed", "What was written was settled at a stop.", shu.flushed),
         Check("SHU-5", "left", "Who stopped left the group.", shu.left_group),
         Check("SHU-6", "at-any-time", "It could be stopped at any time.", shu.at_any_time),
+        Check("PRJ-1", "exact", "The view was what its records add up to.", prj.exact),
+        Check("PRJ-2", "rebuilt", "A rebuilt view was what all records add up to.", prj.rebuilt),
+        Check("PRJ-3", "silent-rebuild", "A rebuild had no effect outside.", prj.silent_rebuild),
+        Check("PRJ-4", "never-back", "No answer went back behind another.", prj.never_back),
+        Check("PRJ-5", "one-moment", "The old view answered until the new.", prj.one_moment),
+        Check("PRJ-6", "fresh", "What was committed was in the answers.", prj.fresh),
+        Check("PRJ-7", "read-your-writes", "Who wrote could read it.", prj.read_your_writes),
         Check("LIV-1", "progress", "The program came back to work.", liv.progress),
         Check("LIV-2", "answers", "The program answered over HTTP.", liv.answers),
         Check("GRD-1", "forbidden-request", "Nothing forbidden was asked.", grd.forbidden_request),

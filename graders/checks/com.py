@@ -16,8 +16,9 @@ was not durable at that moment (none by the database's clock, with 20 ms to spar
 is beyond doubt and contract: the grader was holding this very effect at that moment, so it cannot
 have been durable, whatever the clocks say; or the window did its harm: the instance ended or was
 frozen after the commit, and the effect never came (EFF-1). When the effect came later and nobody
-held it, it is a WARN. A commit beyond the end that the log ever had is always a FAIL. When it never
-came though nothing broke after the commit, the program swallowed the event; that is EFF-1 alone.
+held it, it is a WARN. A commit beyond the end that the log ever had, control records included, is
+always a FAIL. When it never came though nothing broke after the commit, the program swallowed the
+event; that is EFF-1 alone.
 
 **COM-2 off-by-one.** After all instances stopped cleanly, each partition that has records is
 committed exactly at its last record, although that record has its effect, and after the start of
@@ -85,7 +86,7 @@ def commit_ahead(run: Run) -> Iterator[Finding]:
 def beyond_the_end(run: Run) -> Iterator[Finding]:
     """Commits of offsets that the log never reached, the first of each lane."""
     for lane, commits in run.commits.items() if run.log_is_known else ():
-        end = max((r.offset for r in run.records.get(lane, ())), default=-1) + 1
+        end = run.end_of(lane)
         wrong = [c for c in commits if c.api == "OffsetCommit" and c.offset > end]
         if wrong:
             yield beyond(run, wrong[0], end)

@@ -104,6 +104,13 @@ class Run:
             lanes[record.topic, record.partition].append(record)
         return lanes
 
+    def end_of(self, lane: Lane) -> int:
+        """Where a lane ended: behind its last visible record, or further on where a transaction's
+        end, or records that were aborted, took offsets too."""
+        drains = [p for p in self.history.of(Phase) if p.name == "drain"]
+        ends = [end for p in drains for *at, end in p.ends if tuple(at) == lane]
+        return max([*ends, *(r.offset + 1 for r in self.records.get(lane, ()))], default=0)
+
     @cached_property
     def places(self) -> dict[str, list[Place]]:
         """By event id, where its visible records lie."""

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 
 JOBS = 2
 ACCEPTED = {
+    "cqrs_projection": ("generation_column",),
     "dead_letter_queue": ("worker_pool",),
     "event_sourced_account": ("optimistic",),
     "graceful_shutdown": ("worker_per_partition",),

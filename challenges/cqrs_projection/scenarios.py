@@ -1,0 +1,547 @@
+"""What happens to the program, and which mistake each story exposes."""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from graders.conditions import Condition, applied, committed_past, effects_of, held
+from graders.facts import Asked, Fetched, Sent, short_topic
+from graders.history import History
+from graders.instance import Instance
+from graders.kafka import partition_of
+from graders.lab import Lab
+from graders.projection import Unusable, read_rebuild
+from graders.spec import Event, Raw
+
+CUSTOMERS, ORDERS, REVIEWS = "customers", "orders", "reviews"
+REBUILD = "/rebuild"
+PARTITIONS = {CUSTOMERS: 2, ORDERS: 3}
+LARGE = 100_000
+# How long to wait for what nearly every program does at once. A program that never does it is not
+# to blame, so the story goes on without.
+USUALLY_S = 8.0
+# A program may wait 3 s for a record before it says that it does not have it.
+TOKEN_S = 4.0
+# How often it is asked whether a rebuild is done that may have to wait for something else.
+CHANGES_OVER = 3
+REBUILD_S = 10.0
+WRITES_S = 1.0
+# A program may take 10 s to start, and then some to answer.
+ANSWER_S = 15.0
+
+
+def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every large order is reviewed when it is placed."""
+    if value.get("type") != "placed" or value["cents"] < LARGE:
+        return {}
+    return {REVIEWS: {"order_id": value["order"], "cents": value["cents"]}}
+
+
+def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """There is no table of state that the grader knows."""
+    return {}
+
+
+def project(
+    customer: str, events: Iterable[tuple[str, Mapping[str, Any]]]
+) -> dict[str, Any] | None:
+    """A customer's row, from these events alone; None when there is no such customer."""
+    name: str | None = None
+    open_orders: dict[str, int] = {}
+    for topic, event in events:
+        if topic == CUSTOMERS and event["customer"] == customer:
+            name = event["name"]
+        elif topic == ORDERS:
+            take_up(open_orders, customer, event)
+    if name is None:
+        return None
+    return {
+        "customer": customer,
+        "name": name,
+        "open_orders": len(open_orders),
+        "total_cents": sum(open_orders.values()),
+    }
+
+
+def take_up(open_orders: dict[str, int], customer: str, event: Mapping[str, Any]) -> None:
+    """Apply an order's event to the open orders of a customer, if it is one of theirs."""
+    if event["type"] == "placed" and event["customer"] == customer:
+        open_orders[event["order"]] = event["cents"]
+    elif event["order"] in open_orders:
+        if event["type"] == "changed":
+            open_orders[event["order"]] += event["cents"]
+        elif event["type"] == "cancelled":
+            del open_orders[event["order"]]
+
+
+def new_id(rng: random.Random, kind: str, bits: int = 32) -> str:
+    return f"{kind}-{rng.getrandbits(bits):0{bits // 4}x}"
+
+
+def customer(rng: random.Random, id: str | None = None) -> Event:
+    """A customer is announced, or has another name now."""
+    id = id or new_id(rng, "cus")
+    name = rng.choice(("Ada", "Grace", "Edsger", "Zoë")) + f" {rng.randrange(1000)}"
+    event = new_id(rng, "evt", 48)
+    return Event(event, id, {"id": event, "customer": id, "name": name})
+
+
+def deletion(rng: random.Random, id: str) -> Event:
+    """A customer is deleted, by a tombstone."""
+    return Event(new_id(rng, "evt", 48), id, {"customer": id, "name": None}, raw=Raw(None))
+
+
+def placed(rng: random.Random, customer: str, cents: int | None = None) -> Event:
+    """A new order."""
+    order, event = new_id(rng, "ord"), new_id(rng, "evt", 48)
+    cents = rng.randrange(100, LARGE) if cents is None else cents
+    told = {"id": event, "type": "placed", "order": order, "customer": customer, "cents": cents}
+    return Event(event, order, told)
+
+
+def large(rng: random.Random, customer: str) -> Event:
+    """A new order that is reviewed."""
+    return placed(rng, customer, rng.randrange(LARGE, 5 * LARGE))
+
+
+def changed(rng: random.Random, order: Event) -> Event:
+    event = new_id(rng, "evt", 48)
+    cents = rng.choice((-50, 75)) * rng.randrange(1, 20)
+    return Event(
+        event, order.key, {"id": event, "type": "changed", "order": order.key, "cents": cents}
+    )
+
+
+def cancelled(rng: random.Random, order: Event) -> Event:
+    event = new_id(rng, "evt", 48)
+    return Event(event, order.key, {"id": event, "type": "cancelled", "order": order.key})
+
+
+def sentinel(rng: random.Random) -> Event:
+    """An order of a customer that nobody knows, in any partition."""
+    return placed(rng, new_id(rng, "cus"))
+
+
+sentinels = {CUSTOMERS: customer}
+
+
+def some_customers(rng: random.Random, number: int = 3) -> list[Event]:
+    """Customers of whom each partition has one at least."""
+    found: list[Event] = []
+    while len(found) < number:
+        one = customer(rng)
+        if len(found) >= PARTITIONS[CUSTOMERS] or lane_of(one) == len(found):
+            found.append(one)
+    return found
+
+
+def lane_of(event: Event) -> int:
+    return partition_of(str(event.key), PARTITIONS[CUSTOMERS])
+
+
+def a_history(rng: random.Random, ids: Iterable[str]) -> list[Event]:
+    """Of each customer some orders, of which one grows, one is cancelled, and one is large."""
+    events = []
+    for id in ids:
+        grows, goes, stays = placed(rng, id), placed(rng, id), large(rng, id)
+        events += [grows, goes, changed(rng, grows), stays, cancelled(rng, goes)]
+    return events
+
+
+def ids_of(customers: Iterable[Event]) -> list[str]:
+    return [str(event.key) for event in customers]
+
+
+def token(sent: Sent) -> str:
+    """A record's place, as a question names it."""
+    return f"{short_topic(sent.topic)}-{sent.partition}@{sent.offset}"
+
+
+def path_of(id: str, after: Sent | None = None) -> str:
+    return f"/customers/{id}" + (f"?after={token(after)}" if after else "")
+
+
+async def survey(lab: Lab, app: Instance, ids: Iterable[str]) -> None:
+    """Ask about each customer."""
+    for id in ids:
+        await lab.insist(app, "GET", path_of(id), within=ANSWER_S)
+
+
+async def until_included(lab: Lab, app: Instance, id: str, sent: Sequence[Sent]) -> None:
+    """Ask about a customer until the answer includes the last of these records in each
+    partition."""
+    last = {(each.topic, each.partition): each for each in sent}
+    for each in last.values():
+        await lab.insist(app, "GET", path_of(id, after=each), within=ANSWER_S)
+
+
+async def rebuild(lab: Lab, app: Instance) -> int | None:
+    """Ask for a new view; its number, None when the program does not agree to one."""
+    asked = await lab.insist(app, "POST", REBUILD, within=ANSWER_S)
+    try:
+        return read_rebuild(asked).generation
+    except Unusable:
+        return None
+
+
+async def until_rebuilt(
+    lab: Lab, app: Instance, generation: int | None, ids: Sequence[str]
+) -> None:
+    """Ask about customers, one after the other, until the new view answers."""
+    if generation is None:
+        return
+    path = f"/generations/{generation}"
+    deadline = lab.history.clock.now() + REBUILD_S * lab.patience
+    asked: Asked | None = None
+    turn = 0
+    while lab.history.clock.now() < deadline and (asked is None or asked.status != 200):
+        await lab.insist(app, "GET", path_of(ids[turn % len(ids)]))
+        asked = await lab.ask(app, "GET", path)
+        turn += 1
+    await lab.insist(app, "GET", path)
+
+
+async def the_end(lab: Lab, app: Instance, ids: Sequence[str]) -> None:
+    """Settle, restart, settle, and ask about everybody each time."""
+    await lab.settle()
+    await survey(lab, app, ids)
+    await lab.aftershock()
+    await survey(lab, app, ids)
+
+
+async def quiet_day(lab: Lab) -> None:
+    """No fault at all. Exposes programs that miss what was sent before they started, that count
+    what is cancelled or changed wrongly, and that answer from a store that is not kept up."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    sent = await lab.send(CUSTOMERS, customers)
+    sent += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    # A program that misses these must be there for the next, or it would only seem to be stuck.
+    await lab.reached(effects_of(sent_reviews(sent)), within=4.0)
+    await survey(lab, app, ids)
+    await lab.send(ORDERS, a_history(lab.rng, ids[:2]))
+    await lab.send(CUSTOMERS, [customer(lab.rng, ids[0])])
+    await the_end(lab, app, ids)
+
+
+def sent_reviews(sent: Iterable[Sent]) -> list[Sent]:
+    """Those events that are to be reviewed."""
+    return [each for each in sent if REVIEWS in each.expect]
+
+
+async def read_your_writes(lab: Lab) -> None:
+    """Somebody asks for what was just written, while Kafka lets the program wait for it. Exposes
+    programs that ignore the token, or go by another record, and those that do not answer others
+    in the meantime."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    known += await lab.send(ORDERS, [placed(lab.rng, id) for id in ids for _ in range(2)])
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    fetches = lab.gateway.fault("Fetch", instance=app.name, times=None).hold()
+    await lab.until(applied(fetches), why="the program to ask for records")
+    new = await lab.send(ORDERS, [placed(lab.rng, id) for id in ids])
+    new += await lab.send(CUSTOMERS, [customer(lab.rng, ids[0])])
+    for sent in list({(s.topic, s.partition): s for s in reversed(new)}.values())[:2]:
+        await lab.ask(app, "GET", path_of(ids[0], after=sent), within=TOKEN_S)
+    await survey(lab, app, ids)
+    fetches.release()
+    await until_included(lab, app, ids[0], new)
+    await the_end(lab, app, ids)
+
+
+async def rebuilt(lab: Lab) -> None:
+    """The view is rebuilt while nothing else happens. Exposes programs that apply all events on top
+    of the old view, that copy the old view, and that ask for the reviews again."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    sent = await lab.send(CUSTOMERS, [*customers, deletion(lab.rng, ids[2])])
+    sent += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], sent)
+    await survey(lab, app, ids)
+    await lab.reached(committed_past_all(sent), within=USUALLY_S)
+    generation = await rebuild(lab, app)
+    await until_rebuilt(lab, app, generation, ids)
+    await survey(lab, app, ids)
+    sent = await lab.send(ORDERS, a_history(lab.rng, ids[:1]))
+    await until_included(lab, app, ids[0], sent)
+    await the_end(lab, app, ids)
+
+
+async def orders_first(lab: Lab) -> None:
+    """Orders are taken up long before their customers are announced. Exposes programs that drop
+    what has no customer yet, and those that wait for the customer and take up nothing else."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    app = await lab.start("app")
+    orders = await lab.send(ORDERS, a_history(lab.rng, ids))
+    await until_included(lab, app, ids[0], orders)
+    await survey(lab, app, ids)
+    names = await lab.send(CUSTOMERS, customers)
+    await until_included(lab, app, ids[0], names)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def deleted(lab: Lab) -> None:
+    """Customers are deleted and announced again, with orders before, between and after. Exposes
+    programs that ignore tombstones or fall over them, and that forget the orders with the
+    customer."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    sent = await lab.send(CUSTOMERS, customers)
+    sent += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], sent)
+    gone = await lab.send(CUSTOMERS, [deletion(lab.rng, id) for id in ids])
+    await until_included(lab, app, ids[0], gone)
+    await survey(lab, app, ids)
+    sent = await lab.send(ORDERS, [placed(lab.rng, id) for id in ids])
+    sent += await lab.send(CUSTOMERS, [customer(lab.rng, id) for id in ids[1:]])
+    await until_included(lab, app, ids[0], sent)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def transactions(lab: Lab) -> None:
+    """Producers use transactions, and abort some. Exposes programs that take aborted records for
+    events, or that expect each offset to hold a record."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    sent = await lab.send(CUSTOMERS, customers)
+    for partition in range(PARTITIONS[ORDERS]):
+        aborted = [large(lab.rng, id) for id in ids]
+        await lab.transact(ORDERS, aborted, partition, commit=False)
+        kept = [placed(lab.rng, id) for id in ids]
+        sent += await lab.transact(ORDERS, kept, partition, commit=True)
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], sent)
+    await survey(lab, app, ids)
+    named = customer(lab.rng, ids[0])
+    await lab.transact(CUSTOMERS, [deletion(lab.rng, ids[0])], lane_of(named), commit=False)
+    sent = await lab.send(CUSTOMERS, [named])
+    await until_included(lab, app, ids[0], sent)
+    await the_end(lab, app, ids)
+
+
+async def killed_before_commit(lab: Lab) -> None:
+    """SIGKILL when records are in the view and their offsets are not committed. Exposes programs
+    that count what they are handed again."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    commits = lab.commits(times=None).hold()
+    # A program that commits each record for itself comes no further than the first.
+    first = large(lab.rng, ids[0])
+    events = [first, changed(lab.rng, first), *a_history(lab.rng, ids)]
+    sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
+    await lab.until(effects_of(sent[:1]), why="a large order to be reviewed")
+    await survey(lab, app, ids)
+    # A program that commits by a timer may not have come to it.
+    await lab.reached(held(commits), within=USUALLY_S)
+    await survey(lab, app, ids)
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def killed_in_transaction(lab: Lab) -> None:
+    """SIGKILL while the database lets the commit of a review wait, and the view is asked for.
+    Exposes programs that say they have what is not durable yet, that commit offsets before it is,
+    and that write view, position and review in several transactions."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    known += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await lab.until(effects_of(sent_reviews(known)), why="the large orders to be reviewed")
+    order = large(lab.rng, ids[0])
+    commit = await lab.sink.hold(REVIEWS, row={"event_id": order.id}, at="commit")
+    events = [placed(lab.rng, ids[0]), order, *a_history(lab.rng, ids[1:])]
+    sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
+    await lab.until(held(commit), why="a review to be written")
+    await lab.ask(app, "GET", path_of(ids[0]))
+    # A program that commits first has done so by now, or does so in a moment.
+    await lab.reached(committed_past(sent[1]), within=1.0)
+    await app.kill()
+    await commit.drop()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    await until_included(lab, app, ids[0], sent)
+    await the_end(lab, app, ids)
+
+
+async def refused(lab: Lab) -> None:
+    """The database refuses a review, and later the commit of another, twice each. Exposes programs
+    that let an error pass, and those whose other writes of the same record stay."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    for id, at in zip(ids, ("insert", "commit"), strict=False):
+        order = large(lab.rng, id)
+        fault = await lab.sink.fail(REVIEWS, row={"event_id": order.id}, times=2, at=at)
+        events = [placed(lab.rng, id), order, changed(lab.rng, order)]
+        sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
+        await lab.until(applied(fault), why="a review to be refused")
+        await lab.reached(applied(fault, times=2), within=USUALLY_S)
+        await until_included(lab, app, id, sent)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def cut_off(lab: Lab) -> None:
+    """Killed and started again while Kafka lets the program wait. Exposes programs whose view is in
+    memory, and those that answer only when they have caught up."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    sent = await lab.send(CUSTOMERS, customers)
+    sent += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], sent)
+    await survey(lab, app, ids)
+    await app.kill()
+    fetches = lab.gateway.fault("Fetch", times=None).hold()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    await lab.reached(held(fetches), within=USUALLY_S)
+    await survey(lab, app, ids)
+    fetches.release()
+    await the_end(lab, app, ids)
+
+
+def from_the_start(sent: Sequence[Sent]) -> Callable[[Any], bool]:
+    """Whether a Fetch asks for one of these records again, or for one before them, which only a
+    rebuild does once they are in the view."""
+    last = {(each.topic, each.partition): each.offset or 0 for each in sent}
+
+    def is_behind(body: Any) -> bool:
+        return any(
+            partition["FetchOffset"] <= last.get((topic["Topic"], partition["Partition"]), -1)
+            for topic in body["Topics"]
+            for partition in topic["Partitions"]
+        )
+
+    return is_behind
+
+
+def handed_since(n: int, sent: Sequence[Sent]) -> Condition:
+    """All these records were handed to the program after fact `n`."""
+
+    def holds(history: History) -> bool:
+        fetches = [fetch for fetch in history.of(Fetched) if fetch.n > n]
+        return all(any(hands_out(fetch, each) for fetch in fetches) for each in sent)
+
+    return Condition("the records to be handed out again", holds)
+
+
+def hands_out(fetch: Fetched, sent: Sent) -> bool:
+    """Whether a fetch handed out a record."""
+    is_there = (fetch.topic, fetch.partition) == (sent.topic, sent.partition)
+    return is_there and fetch.first <= (sent.offset or 0) <= fetch.last
+
+
+def committed_past_all(sent: Sequence[Sent]) -> Condition:
+    """Commits have passed all these records."""
+    each = [committed_past(one) for one in sent]
+    return Condition("commits past all records", lambda h: all(c.holds(h) for c in each))
+
+
+async def slow_rebuild(lab: Lab) -> None:
+    """Kafka lets a rebuild wait, while records keep coming and the view is asked for. Exposes
+    programs that rebuild in place, that take a slow Kafka for the end of a topic, that change to
+    the new view before it has what the old one has, and that do nothing else meanwhile."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    known += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await survey(lab, app, ids)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    orders = [each for each in known if short_topic(each.topic) == ORDERS]
+    fetches = lab.gateway.fault("Fetch", times=None, where=from_the_start(orders)).hold()
+    generation = await rebuild(lab, app)
+    await lab.reached(held(fetches), within=USUALLY_S)
+    await survey(lab, app, ids)
+    new = await lab.send(ORDERS, a_history(lab.rng, ids[:2]))
+    new += await lab.send(CUSTOMERS, [customer(lab.rng, ids[1]), deletion(lab.rng, ids[2])])
+    await until_included(lab, app, ids[0], new)
+    await survey(lab, app, ids)
+    fetches.release()
+    await until_rebuilt(lab, app, generation, ids)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def fast_rebuild(lab: Lab) -> None:
+    """Kafka lets the live view wait, while a rebuild reads on and overtakes it. Exposes programs in
+    which the new view's positions say what was reviewed: large orders are never reviewed."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    for partition in range(PARTITIONS[ORDERS]):
+        known += await lab.send(ORDERS, a_history(lab.rng, ids[:1]), partition)
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await survey(lab, app, ids)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    is_behind = from_the_start(known)
+    fetches = lab.gateway.fault("Fetch", times=None, where=lambda body: not is_behind(body)).hold()
+    await lab.until(applied(fetches), why="the program to ask for records")
+    await lab.send(ORDERS, [large(lab.rng, id) for id in ids])
+    began = len(lab.history)
+    generation = await rebuild(lab, app)
+    await lab.reached(handed_since(began, known), within=USUALLY_S)
+    # A careful program may wait for the live view before it changes over.
+    for _ in range(CHANGES_OVER):
+        await lab.ask(app, "GET", f"/generations/{generation}")
+        await survey(lab, app, ids)
+    fetches.release()
+    await until_rebuilt(lab, app, generation, ids)
+    await the_end(lab, app, ids)
+
+
+async def killed_while_rebuilding(lab: Lab) -> None:
+    """SIGKILL while a rebuild is under way; after the restart the view is asked for, and then
+    rebuilt in peace. Exposes programs that go on with the old view's ruins, that rebuild on top of
+    what the dead rebuild left, and that never rebuild again."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    known += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await survey(lab, app, ids)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    first = lab.gateway.fault("Fetch", times=None, where=from_the_start(known)).hold_response()
+    await rebuild(lab, app)
+    await lab.reached(held(first), within=USUALLY_S)
+    new = await lab.send(ORDERS, a_history(lab.rng, ids[:2]))
+    await until_included(lab, app, ids[0], new)
+    # What is let go now is only what was there before; for the rest the rebuild must ask again.
+    further = lab.gateway.fault("Fetch", times=None).hold()
+    began = len(lab.history)
+    first.release()
+    await lab.reached(handed_since(began, known), within=USUALLY_S)
+    # What it was handed it writes in a moment, if at all; no fact tells of that.
+    await lab.idle(within=WRITES_S)
+    await survey(lab, app, ids)
+    await app.kill()
+    further.drop()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    generation = await rebuild(lab, app)
+    await until_rebuilt(lab, app, generation, ids)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
