@@ -38,6 +38,12 @@ def check_scenarios(challenge: Challenge, names: Sequence[str]) -> None:
             raise Unusable(f"No scenario {name!r}. There are: {', '.join(known)}")
 
 
+def check_language(challenge: Challenge, language: str) -> None:
+    """Raise Unusable when a language is named that the challenge does not take."""
+    if language and language not in challenge.languages:
+        raise Unusable(f"{challenge.name} is for: {', '.join(challenge.languages)}")
+
+
 def read_submission(path: Path, language: str) -> Submission:
     """The program at a path; raises Unusable when it cannot be read as text."""
     try:

@@ -426,8 +426,8 @@ def not_dense(account: Account) -> Finding:
 def decisions(run: Run) -> Iterator[Finding]:
     """ES-4."""
     book = Book(run)
-    told = {(s.id, "deposited", s.value["account"], s.value["amount"]) for s in run.sent}
-    asked = [a for a in run.history.of(Asked) if a.method == "POST"]
+    told = {(s.id, "deposited", s.value.get("account"), s.value.get("amount")) for s in run.sent}
+    asked = [a for a in run.history.of(Asked) if a.method == "POST" and a.body]
     told |= {(a.body["id"], "withdrawn", a.path.split("/")[2], a.body["amount"]) for a in asked}
     for entry in book.appended:
         if entry.is_old or (entry.effect.id, entry.type, entry.account, entry.amount) not in told:

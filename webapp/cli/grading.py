@@ -70,9 +70,9 @@ def grade(challenge, path, language, seed, scenarios, driver, json_file, html_fi
     with usage_errors(terminal.Unusable), kept_or_temporary(history) as folder:
         known = terminal.challenge_named(challenge)
         terminal.check_scenarios(known, scenarios)
+        terminal.check_language(known, language)
         submission = terminal.read_submission(path, language)
-        if submission.language not in known.languages:
-            raise click.UsageError(f"{challenge} is for: {', '.join(known.languages)}")
+        terminal.check_language(known, submission.language)
         report = asyncio.run(
             terminal.grade_here(
                 known,
