@@ -156,8 +156,8 @@ def rebuild(generation):
     """Fill the next view, and change over."""
     with connect() as db, rebuilding:
         consumer = Consumer(settings())
-        consumer.assign([TopicPartition(*at, 0) for at in LANES])
         ends = {lane(*at): consumer.get_watermark_offsets(TopicPartition(*at))[1] for at in LANES}
+        consumer.assign([TopicPartition(*at, 0) for at in LANES])
         reached = {name for name, end in ends.items() if not end}
         while not stopping.is_set() and len(reached) < len(ends):
             for message in consumer.consume(200, timeout=0.2):
