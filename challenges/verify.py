@@ -19,6 +19,7 @@ from graders.spec import Challenge, Submission
 from graders.verdicts import Verdict
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
+from sandbox.runtimes import get_runtime
 
 EXPECT = "expect.toml"
 
@@ -41,6 +42,11 @@ class Solution:
     name: str
     submission: Submission
     mistake: Mistake | None
+
+    @property
+    def missing(self) -> str:
+        """What this machine lacks to play it; empty when nothing."""
+        return get_runtime(self.submission.language).missing()
 
 
 @dataclass(frozen=True)
@@ -126,11 +132,12 @@ async def verify(
     """Grade the solutions of a challenge `repeat` times each, with seeds from `seed` on.
 
     `only` names the solutions to grade, all when empty. `quick` plays a rejected one in the
-    scenario alone that must expose it. `jobs` gradings run side by side. Histories are written
+    scenario alone that must expose it. A solution for whose language this machine lacks something
+    is left out. `jobs` gradings run side by side. Histories are written
     below `history`. Raises KeyError for a challenge or solution that does not exist.
     """
     challenge = load(name)
-    chosen = choose(solutions(challenge), only)
+    chosen = [s for s in choose(solutions(challenge), only) if not s.missing]
     databases = Cluster.programs()
     await databases.start()
     pool = BrokerPool(jobs)

@@ -39,10 +39,12 @@ from graders.verdict import (
 )
 from sandbox.box import Limits
 from sandbox.broker import Broker
+from sandbox.building import BuildRefused, build
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
-from sandbox.runtimes import get_runtime
+from sandbox.process import SandboxError
+from sandbox.runtimes import Runtime, get_runtime
 from sandbox.runtimes import problems as source_problems
 
 SIDE_BY_SIDE = 2
@@ -73,20 +75,23 @@ async def grade(
     Plays the named scenarios, or all. `history_dir` gets one file for each attempt. `on_event` sees
     output, story and progress as they come: {"type": "output" | "story" | "scenario" | "report"}.
     Raises KeyError for an unknown scenario, ValueError for an unknown language, SandboxError when
-    no broker can be had. A platform fault inside a scenario is no exception but a verdict.
+    this machine lacks what the language needs, or no broker can be had. A platform fault inside a
+    scenario is no exception but a verdict.
     """
     chosen = [challenge.scenario(n) for n in scenarios] if scenarios else list(challenge.scenarios)
     runtime = get_runtime(submission.language)
-    problems = submission.problems() or source_problems(submission.language, submission.files)
-    if problems:
-        result = report.refused(challenge, seed, problems)
-        on_event({"type": "report", "report": dict(result.data)})
-        return result
+    if missing := runtime.missing():
+        raise SandboxError(missing)
     await asyncio.to_thread(history_dir.mkdir, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        submission.write_to(Path(folder))
+        try:
+            source = await make_program(submission, runtime, Path(folder), on_event)
+        except BuildRefused as refusal:
+            result = report.refused(challenge, seed, refusal.said)
+            on_event({"type": "report", "report": dict(result.data)})
+            return result
         program = Program(
-            source=Path(folder),
+            source=source,
             command=runtime.command(APP),
             env=runtime.env,
             mounts=runtime.mounts,
@@ -108,6 +113,23 @@ async def grade(
             if submission.has_transactions:
                 grading.side_by_side = 1
             return await grading.run()
+
+
+async def make_program(
+    submission: Submission, runtime: Runtime, folder: Path, on_event: OnEvent
+) -> Path:
+    """Write a submission below `folder`, build it where it is to be built, and return the folder of
+    what is to run. Raises BuildRefused when it is not fit to be started."""
+    if problems := submission.problems() or source_problems(submission.language, submission.files):
+        raise BuildRefused(problems)
+    source = folder / "source"
+    submission.write_to(source)
+
+    def said(stream: str, text: str) -> None:
+        line = {"scenario": "", "instance": "compiler", "stream": stream, "text": text}
+        on_event({"type": "output", **line})
+
+    return await build(runtime, source, folder / "built", said)
 
 
 @dataclass

@@ -53,6 +53,7 @@ def _assets() -> list[tuple[Path, str, Maker]]:
         *(
             (runtime.folder(), f"Preparing {runtime.language} for candidates", runtime.make)
             for runtime in RUNTIMES.values()
+            if not runtime.missing()
         ),
     ]
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from challenges import catalogue
-from challenges.verify import Matrix, Trial, verify
+from challenges.verify import Matrix, Trial, solutions, verify
 from graders.grade import RUN_FILE, grade, recheck
 from graders.report import Report
 from graders.spec import Challenge, Submission
 from graders.verdicts import Verdict
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
+from sandbox.runtimes import get_runtime
 from sandbox.setup import prepare
 
 Say = Callable[[str], None]
@@ -39,9 +40,12 @@ def check_scenarios(challenge: Challenge, names: Sequence[str]) -> None:
 
 
 def check_language(challenge: Challenge, language: str) -> None:
-    """Raise Unusable when a language is named that the challenge does not take."""
+    """Raise Unusable when a language is named that the challenge does not take, or that this
+    machine cannot run."""
     if language and language not in challenge.languages:
         raise Unusable(f"{challenge.name} is for: {', '.join(challenge.languages)}")
+    if language and (missing := get_runtime(language).missing()):
+        raise Unusable(missing)
 
 
 def read_submission(path: Path, language: str) -> Submission:
@@ -97,6 +101,9 @@ async def verify_here(
 ) -> Matrix:
     """The kill matrix of a challenge; raises KeyError for a solution that does not exist."""
     await prepare(say)
+    for solution in solutions(challenge_named(name)):
+        if solution.missing:
+            say(f"{solution.name}: not played. {solution.missing}")
 
     def on_trial(trial: Trial) -> None:
         verdict = "; ".join(trial.deviations) or "as expected"
@@ -127,7 +134,7 @@ def tell(event: dict[str, Any], say: Say) -> None:
     """Say one live event in a line."""
     match event:
         case {"type": "output", "scenario": scenario, "instance": instance, "text": text}:
-            say(f"  [{scenario} {instance}] {text}")
+            say(f"  [{' '.join(filter(None, (scenario, instance)))}] {text}")
         case {"type": "story", "scenario": scenario, "text": text}:
             say(f"  [{scenario}] {text}")
         case {"type": "scenario", "state": "running", "name": name, "title": title}:

@@ -53,10 +53,16 @@ def payments(rng: random.Random, number: int) -> list[Event]:
 sentinel = payment
 
 
+def inexact(rng: random.Random) -> int:
+    """An amount in cents that is another one after a detour over euros as a float, cut to cents."""
+    return rng.choice([cents for cents in range(1, 50_000) if int(cents / 100 * 100) != cents])
+
+
 async def steady_run(lab: Lab) -> None:
     """No fault at all. Exposes programs that miss what was sent before they started, that read some
     partitions only, that commit the last offset instead of the next one, or that add up wrongly."""
     early = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 10), p)]
+    early += await lab.send("payments", [payment(lab.rng, amount=inexact(lab.rng))], 1)
     await lab.start("app")
     # A program that misses these must be there for the next, or it would only seem to be stuck.
     await lab.reached(effects_of(early), within=4.0)

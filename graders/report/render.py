@@ -61,7 +61,7 @@ def as_text(report: Report) -> str:
         *wrapped(data["headline"]),
         "",
     ]
-    lines += [f"  - {problem}" for problem in data["problems"]]
+    lines += [f"  {problem}" for problem in data["problems"]]
     for check in data["checks"]:
         lines.append(check_line(check))
     for check in data["checks"]:

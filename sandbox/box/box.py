@@ -13,7 +13,7 @@ from sandbox.box.ending import how_it_ended
 from sandbox.box.fds import readable
 from sandbox.box.keeper import keeper
 from sandbox.box.launch import Launched, launch
-from sandbox.box.output import Budget, OnLine, Stream
+from sandbox.box.output import Budget, Lines, OnBytes, OnLine, Pieces, Stream
 from sandbox.box.spec import Exit, Limits, Reason
 
 WATCH_S = 0.1  # between two looks at the limits
@@ -25,16 +25,24 @@ class Box:
     doors: port -> socket listening on 127.0.0.1 inside; whoever serves a door closes it.
     """
 
-    def __init__(self, name: str, launched: Launched, limits: Limits, on_output: OnLine) -> None:
+    def __init__(
+        self,
+        name: str,
+        launched: Launched,
+        limits: Limits,
+        on_output: OnLine,
+        on_stdout: OnBytes | None = None,
+    ) -> None:
         self.name = name
         self.doors: Mapping[int, socket.socket] = launched.doors
         self._launched, self._group = launched, launched.room.group
         self._cause: Reason | None = None
         self._over = False
         budget = Budget(limits.output_bytes, lambda: self._end("output"))
+        stdout = Pieces(on_stdout) if on_stdout else Lines("stdout", on_output)
         self._streams = [
-            Stream("stdout", launched.bubblewrap.stdout, budget, on_output),
-            Stream("stderr", launched.bubblewrap.stderr, budget, on_output),
+            Stream(launched.bubblewrap.stdout, budget, stdout),
+            Stream(launched.bubblewrap.stderr, budget, Lines("stderr", on_output)),
         ]
         self._deadline = asyncio.get_running_loop().time() + limits.wall_s
         self._exit = asyncio.create_task(self._supervise(), name=f"box {name}")
@@ -51,19 +59,20 @@ class Box:
         door_ports: Sequence[int] = (),
         limits: Limits | None = None,
         mounts: Mapping[str, Path] | None = None,
+        on_stdout: OnBytes | None = None,
     ) -> "Box":
         """Start `command` in a box of its own, with `source` copied to /app.
 
         env: its whole environment, besides PATH, HOME=/tmp and LANG. mounts: further host
         folders by their path inside; all read-only. on_output: called with "stdout" or "stderr"
-        and one line, in the event loop. The doors are open before the first instruction.
-        Raises BoxError.
+        and one line, in the event loop. on_stdout: takes stdout instead, bytes as they come. The
+        doors are open before the first instruction. Raises BoxError.
         """
         inside = Inside(source, mounts or {}, env or {})
         limits = limits or Limits()
         launching = asyncio.create_task(launch(command, inside, limits, door_ports))
         try:
-            return cls(name, await asyncio.shield(launching), limits, on_output)
+            return cls(name, await asyncio.shield(launching), limits, on_output, on_stdout)
         except asyncio.CancelledError:
             # Half a box must not be forgotten: it would run without anybody watching it.
             await cls(name, await launching, limits, on_output).kill()

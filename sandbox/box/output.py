@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sandbox.box.fds import readable
 
 OnLine = Callable[[str, str], None]
+OnBytes = Callable[[bytes], None]
 
 LINE_BYTES = 8_192  # the rest of a longer line is dropped
 LINE_COST = 32  # of a line on top of its bytes, so that empty lines are not free
@@ -48,33 +49,25 @@ class Budget:
         return paid
 
 
-class Stream:
-    """One of the two output streams of a program."""
+class Lines:
+    """Takes what is printed, and hands it on line by line."""
 
-    def __init__(self, name: str, fd: int, budget: Budget, on_line: OnLine) -> None:
-        self.name, self.fd = name, fd
-        self._budget, self._on_line = budget, on_line
+    def __init__(self, name: str, on_line: OnLine) -> None:
+        self._name, self._on_line = name, on_line
         self._line = bytearray()
         self._cut = False
 
-    async def pump(self) -> None:
-        """Hand on every line until nothing can write to the stream any more."""
-        os.set_blocking(self.fd, False)
-        while chunk := await self._read():
-            self._feed(self._budget.spend(chunk))
-        if self._line:
-            self._flush()
-
-    async def _read(self) -> bytes:
-        await readable(self.fd)
-        return os.read(self.fd, CHUNK)
-
-    def _feed(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
         *lines, rest = chunk.split(b"\n")
         for piece in lines:
             self._extend(piece)
             self._flush()
         self._extend(rest)
+
+    def end(self) -> None:
+        """Hand on a last line that nothing ended."""
+        if self._line:
+            self._flush()
 
     def _extend(self, piece: bytes) -> None:
         room = LINE_BYTES - len(self._line)
@@ -85,4 +78,33 @@ class Stream:
         text = printable(bytes(self._line)) + (" [line cut]" if self._cut else "")
         self._line.clear()
         self._cut = False
-        self._on_line(self.name, text)
+        self._on_line(self._name, text)
+
+
+class Pieces:
+    """Takes what is printed, and hands it on as it comes: bytes for a reader that is no person."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        self.take = on_bytes
+
+    def end(self) -> None:
+        """Nothing is kept back."""
+
+
+class Stream:
+    """One of the two output streams of a program."""
+
+    def __init__(self, fd: int, budget: Budget, sink: Lines | Pieces) -> None:
+        self.fd = fd
+        self._budget, self._sink = budget, sink
+
+    async def pump(self) -> None:
+        """Hand on all that is printed until nothing can write to the stream any more."""
+        os.set_blocking(self.fd, False)
+        while chunk := await self._read():
+            self._sink.take(self._budget.spend(chunk))
+        self._sink.end()
+
+    async def _read(self) -> bytes:
+        await readable(self.fd)
+        return os.read(self.fd, CHUNK)

@@ -18,6 +18,11 @@ def get_runtime(language: str) -> Runtime:
         raise ValueError(f"No runtime for the language '{language}'. Known: {known}") from None
 
 
+def available(languages: Iterable[str]) -> list[str]:
+    """Return those of `languages` (known ones) that this machine can run, in their order."""
+    return [language for language in languages if not get_runtime(language).missing()]
+
+
 def language_of(files: Iterable[str]) -> str:
     """Return the language that files (their paths) are written in, by the entry point among them;
     the first one we know when there is none."""
@@ -41,4 +46,12 @@ def problems(language: str, files: Mapping[str, str]) -> list[str]:
     return runtime.check(files)
 
 
-__all__ = ["LANGUAGES", "RUNTIMES", "Runtime", "get_runtime", "language_of", "problems"]
+__all__ = [
+    "LANGUAGES",
+    "RUNTIMES",
+    "Runtime",
+    "available",
+    "get_runtime",
+    "language_of",
+    "problems",
+]

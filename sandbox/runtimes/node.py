@@ -67,6 +67,12 @@ class NodeRuntime:
     def env(self) -> Mapping[str, str]:
         return {"PATH": f"{INSIDE}/bin:/usr/bin:/bin", "NODE_ENV": "production"}
 
+    def missing(self) -> str:
+        return ""
+
+    def build_command(self, source: Path) -> None:
+        return None
+
     def command(self, source: Path) -> list[str]:
         # kafkajs sets timers that lie in the past, of which a candidate need not be told.
         quiet = "--disable-warning=TimeoutNegativeWarning"

@@ -62,6 +62,12 @@ class PythonRuntime:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
+    def missing(self) -> str:
+        return ""
+
+    def build_command(self, source: Path) -> None:
+        return None
+
     def command(self, source: Path) -> list[str]:
         return [f"{INSIDE}/bin/python", "-u", str(source / self.entry_point)]
 

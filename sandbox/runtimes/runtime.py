@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Runtime(Protocol):
-    """How programs of one language are checked and started in a box.
+    """How programs of one language are checked, built and started in a box.
 
     language: its name in challenges and commands; title: its name for people. entry_point: the
     file a program must have.
@@ -24,8 +24,17 @@ class Runtime(Protocol):
     def env(self) -> Mapping[str, str]:
         """What the runtime itself needs in the program's environment."""
 
+    def missing(self) -> str:
+        """Return what this machine lacks for the language and how to get it; empty when nothing."""
+
+    def build_command(self, source: Path) -> list[str] | None:
+        """Return the command that builds the program at `source` in a box of its own, None when
+        nothing is to be built. It writes a tar archive of what is to run to its standard output,
+        and what the compiler says to the other; see `sandbox.building`."""
+
     def command(self, source: Path) -> list[str]:
-        """Return the command that starts the program whose files are at `source` in the box."""
+        """Return the command that starts the program whose files, built if they are to be, are at
+        `source` in the box."""
 
     def check(self, files: Mapping[str, str]) -> list[str]:
         """Return what is wrong with the sources at first sight, each problem one line for people.

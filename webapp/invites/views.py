@@ -3,6 +3,7 @@
 from flask import Blueprint, redirect, render_template, url_for
 
 from challenges import catalogue
+from sandbox.runtimes import available
 from webapp import sessions
 from webapp.db import rollback, session
 from webapp.invites import services
@@ -19,7 +20,7 @@ def landing(token: str):
         return redirect(url_for("workspace.show", attempt_id=invite.attempt_id))
     services.check_usable(invite)
     challenge = catalogue.load(invite.challenge)
-    form = AcceptForm.about(invite, challenge.languages)
+    form = AcceptForm.about(invite, available(challenge.languages))
     if form.validate_on_submit():
         attempt = services.accept(session(), token, form.name.data, form.language.data)
         sessions.enter_attempt(attempt)

@@ -4,7 +4,15 @@ import os
 
 import pytest
 
-from sandbox.box.output import LINE_BYTES, LINE_COST, Budget, Stream, printable
+from sandbox.box.output import (
+    LINE_BYTES,
+    LINE_COST,
+    Budget,
+    Lines,
+    Pieces,
+    Stream,
+    printable,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,18 +40,33 @@ def test_printable(raw, shown):
     assert printable(raw) == shown
 
 
-async def pumped(written: bytes, output_bytes: int = 1_000_000) -> tuple[list[str], list[str]]:
-    """Return the lines that come of `written`, and how often the budget ran out."""
-    lines, empty = [], []
+async def pump(written: bytes, output_bytes: int, sink: Lines | Pieces) -> list[str]:
+    """Hand what was `written` to a sink; return how often the budget ran out."""
+    empty = []
     reading, writing = os.pipe()
     os.write(writing, written)
     os.close(writing)
-    budget = Budget(output_bytes, lambda: empty.append("empty"))
     try:
-        await Stream("stdout", reading, budget, lambda name, line: lines.append(line)).pump()
+        await Stream(reading, Budget(output_bytes, lambda: empty.append("empty")), sink).pump()
     finally:
         os.close(reading)
-    return lines, empty
+    return empty
+
+
+async def pumped(written: bytes, output_bytes: int = 1_000_000) -> tuple[list[str], list[str]]:
+    """Return the lines that come of `written`, and how often the budget ran out."""
+    lines: list[str] = []
+    sink = Lines("stdout", lambda name, line: lines.append(line))
+    return lines, await pump(written, output_bytes, sink)
+
+
+async def test_bytes_come_as_they_are_and_no_more_than_paid_for():
+    pieces: list[bytes] = []
+    written = bytes(range(256)) * 100
+    assert await pump(written, 1_000_000, Pieces(pieces.append)) == []
+    assert b"".join(pieces) == written
+    assert await pump(written, 1_000, Pieces(pieces.append)) == ["empty"]
+    assert b"".join(pieces) == written + written[:1_000]
 
 
 async def test_lines_and_an_unfinished_one():
