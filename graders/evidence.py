@@ -302,6 +302,7 @@ def _(fact: facts.Call) -> tuple[str, str]:
         "served": f": {fact.status}",
         "failed": f": {fact.status}, the service never sees it",
         "lost": ": it never reaches the service",
+        "abandoned": ": given up before the service saw it",
     }
     path = fact.path[:MOST_CHARS]
     end = ends.get(fact.outcome, fact.outcome)

@@ -285,8 +285,9 @@ class Refused(Fact):
 class Call(Fact):
     """The program called an outside service; `call` is the call's name in this run. `outcome` is
     served (the service dealt with it and decided on `status`), failed (a fault answered `status`
-    in its place; the service never saw it), or lost (it never reached the service, and nobody
-    answered). It is the `number`-th call to the service with its `id`, counted over all instances
+    in its place; the service never saw it), lost (it never reached the service, and nobody
+    answered), or abandoned (the same, for the program had hung up before the grader read it). It
+    is the `number`-th call to the service with its `id`, counted over all instances
     from 1 as they came; `id` None when the program gave none."""
 
     instance: str

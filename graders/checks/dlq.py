@@ -26,7 +26,9 @@ all so far. Also a dead letter that is no record's. Further headers are free.
 on after a refusal for good that the program had heard; an attempt follows the failure of the one
 before sooner than the least pause (from the moment the answer was handed over, or, when none was,
 from the call; 20 ms to spare, and the next call is timed when the service has dealt with it, so
-every delay of ours makes the pause longer); or an event is a dead letter although nothing was
+every delay of ours makes the pause longer; a call that the grader read only when the program had
+given it up says nothing about pauses, and may be older than a dead letter that was seen before it);
+or an event is a dead letter although nothing was
 refused and fewer calls than allowed were made in all. Upper bounds are never judged.
 
 **DLQ-5 lost on the way.** Poison is in neither place, its offset was committed past, the run was
@@ -349,10 +351,11 @@ def attempts_flaws(run: Run, letter: Effect) -> Iterator[Flaw]:
     """The number of attempts: at least those of the writer's last series, at most all so far."""
     told = number(headers_of(letter).get(ATTEMPTS))
     calls = [call for call in calls_about(run, letter.id) if call.n < letter.n]
+    most = len(possibly_before(calls_about(run, letter.id), letter))
     mine = [one for one in series(run, calls) if one[0].instance == letter.instance]
     least = len(mine[-1]) if mine else 0
-    if told is None or not least <= told <= len(calls):
-        counted = f"{least} to {len(calls)}" if least < len(calls) else f"{least}"
+    if told is None or not least <= told <= most:
+        counted = f"{least} to {most}" if least < most else f"{least}"
         found = "missing or no number" if told is None else str(told)
         yield Flaw(
             "the number of attempts",
@@ -377,6 +380,11 @@ def unfaithful(letter: Effect, sent: Sent | None, flaw: Flaw) -> Finding:
         places=(place_of(sent),) if sent else (),
         ids=(letter.id,),
     )
+
+
+def possibly_before(calls: Iterable[Call], letter: Effect) -> list[Call]:
+    """The calls that were made before a dead letter, as far as we know."""
+    return [call for call in calls if call.n < letter.n or call.outcome == "abandoned"]
 
 
 def calls_about(run: Run, id: str) -> list[Call]:
@@ -486,7 +494,7 @@ def asked_again(run: Run, id: str, refusal: Call, later: Call) -> Finding:
 def too_soon(run: Run, id: str, calls: list[Call], earlier: Call, later: Call) -> Finding | None:
     """DLQ-4: an attempt that followed too soon on a failed one; None when it did not."""
     pauses = run.history.began.services[earlier.service]["pauses"]
-    if not pauses or not is_failure(run, earlier):
+    if not pauses or not is_failure(run, earlier) or earlier.outcome == "abandoned":
         return None
     place = calls.index(earlier)
     least = pauses[min(place, len(pauses) - 1)]
@@ -509,7 +517,7 @@ def too_soon(run: Run, id: str, calls: list[Call], earlier: Call, later: Call) -
 def too_few(run: Run, id: str, calls: list[Call], most: int) -> Iterator[tuple[str, Finding]]:
     """DLQ-4: a dead letter before the budget was spent."""
     dead = run.dead_lettered(id)
-    before = [call for call in calls if dead and call.n < dead[0].n]
+    before = possibly_before(calls, dead[0]) if dead else []
     if not before or len(before) >= most or not belongs(run, run.first_sent[id]):
         return
     if all(is_failure(run, call) for call in before):

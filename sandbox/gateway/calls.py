@@ -12,7 +12,7 @@ from sandbox.gateway.faults import Action, Builder, Fate, Fault, Faults, Record
 from sandbox.gateway.http_stream import BadRequest, HttpStream
 from sandbox.gateway.outside import HttpRequest, HttpResponse, HttpService
 
-SERVED, FAILED, LOST = "served", "failed", "lost"
+SERVED, FAILED, LOST, ABANDONED = "served", "failed", "lost", "abandoned"
 _PATH_CHARS = 80  # of a path, in what is said about a fault
 
 
@@ -85,13 +85,13 @@ class Desk:
         self._names = itertools.count(1)
         self._tries: Counter[tuple[str, str | None]] = Counter()
 
-    def open(self, service: HttpService, instance: str, request: HttpRequest) -> Call:
-        """Count a request, and let faults choose it."""
+    def open(self, service: HttpService, instance: str, request: HttpRequest, heard: bool) -> Call:
+        """Count a request, and let faults choose it if anybody waits for an answer."""
         found = service.identify(request)
         id = found if isinstance(found, str) else None
         self._tries[service.name, id] += 1
         number = self._tries[service.name, id]
-        armed = self._faults.armed(_target(service.name))
+        armed = self._faults.armed(_target(service.name)) if heard else []
         faults = [f for f in armed if f.chooses(instance, request)]
         name = f"c{next(self._names)}"
         return Call(name, service.name, instance, request, id, number, faults)
@@ -170,7 +170,7 @@ class HttpConnection:
         """Returns why no more requests come."""
         try:
             while (request := await self._program.next_request()) is not None:
-                await self._carry(self._desk.open(self._service, self._instance, request))
+                await self._take(request)
                 if not self._program.may_go_on:
                     break
             return "by the program"
@@ -181,6 +181,16 @@ class HttpConnection:
         except CutOff as error:
             self._program.reset()
             return str(error)
+
+    async def _take(self, request: HttpRequest) -> None:
+        """Carry a request to the service; not one that the program had given up before we came to
+        read it, which tells of our delay and not of a slow service."""
+        heard = await self._program.still_listens()
+        call = self._desk.open(self._service, self._instance, request, heard)
+        if heard:
+            await self._carry(call)
+        else:
+            self._desk.called(call, ABANDONED, None)
 
     async def _carry(self, call: Call) -> None:
         try:

@@ -58,6 +58,11 @@ class HttpStream(asyncio.StreamReaderProtocol):
         self.listens = False
         super().connection_lost(exc)
 
+    async def still_listens(self) -> bool:
+        """Whether the program's side is open, now that all that has come is seen."""
+        await asyncio.sleep(0)
+        return self.listens
+
     @property
     def may_go_on(self) -> bool:
         """Whether another request may come on this connection."""

@@ -48,7 +48,15 @@ class Letters(Tale):
         more = {"expect": DEAD, "raw": True, "payload": f"{id}?", **more}
         return self.send(id, partition, account=customer, **more)
 
-    def call(self, instance: str, id: str, status: int | None = 201, *, heard: bool = True) -> Call:
+    def call(
+        self,
+        instance: str,
+        id: str,
+        status: int | None = 201,
+        *,
+        heard: bool = True,
+        outcome: str = "",
+    ) -> Call:
         """A call about an order; None is one that never reaches the service."""
         self.numbers[id] += 1
         name = f"c{sum(self.numbers.values())}"
@@ -63,7 +71,7 @@ class Letters(Tale):
             body={"order": id},
             id=id,
             number=self.numbers[id],
-            outcome={None: "lost", 503: "failed"}.get(status, "served"),
+            outcome=outcome or {None: "lost", 503: "failed"}.get(status, "served"),
             status=status,
         )
         if heard and status is not None:

@@ -208,6 +208,25 @@ def test_four_attempts_with_their_pauses_are_silent():
     assert verdicts(handled(tale, (0, 1))) == {}
 
 
+def test_calls_that_were_read_late_accuse_nobody():
+    """On a machine that stood still: a call is read when it was given up, and the
+    last one even after the dead letter that was written in time, with no pause in between."""
+    tale = tried(0.2, expect=DEAD)
+    tale.wait(0.4)
+    tale.call("app", "ord-1", None, outcome="abandoned")
+    tale.bury("app", "ord-1", 4)
+    tale.call("app", "ord-1", None, outcome="abandoned")
+    assert verdicts(handled(tale, (0, 1))) == {}
+
+
+def test_what_was_read_late_does_not_excuse_a_count_that_no_call_explains():
+    tale = tried(0.2, 0.4, expect=DEAD)
+    tale.bury("app", "ord-1", 5)
+    tale.wait(0.8)
+    tale.call("app", "ord-1", None, outcome="abandoned")
+    assert verdicts(handled(tale, (0, 1))) == {"DLQ-2": FAIL}
+
+
 @pytest.mark.parametrize(
     ("pauses", "status", "what"),
     [

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -197,6 +198,18 @@ async def test_a_held_call_of_a_client_that_gave_up_is_done_late(
     assert second.status_code == 201 and [f["call"] for f in shop.of("call")] == ["c2", "c1"]
     await shop.until(lambda: shop.of("connection", what="closed"))
     assert [f["call"] for f in shop.of("answered")] == ["c2"]
+
+
+async def test_a_call_that_was_given_up_before_we_read_it_is_not_done(shop: Shop) -> None:
+    fault = shop.gateway.call_fault("payment").error(503)
+    body = b'{"order": "o-1"}'
+    with socket.create_connection(("127.0.0.1", await shop.door())) as hasty:
+        head = f"POST /charges HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        hasty.sendall(head.encode() + body)
+    abandoned = await shop.fact("call", outcome="abandoned")
+    assert (abandoned["id"], abandoned["number"], abandoned["status"]) == ("o-1", 1, None)
+    await shop.fact("connection", what="closed")
+    assert not shop.asked and not fault.matched
 
 
 async def test_calls_that_are_never_answered(shop: Shop, client: httpx.AsyncClient) -> None:
