@@ -126,13 +126,15 @@ def test_many_correct_banks_are_silent(history: History) -> None:
 
 
 def retold(facts: list[Fact]) -> History:
-    """A history of these facts in this order; the log's last rows are what was appended."""
+    """A history of these facts in this order; the log's last rows are what was appended, unless
+    they were made others."""
     rows = tally([f for f in facts if isinstance(f, Effect)])["events"]
     moved = {fact.n: n for n, fact in enumerate(facts, 1) if fact.n}
     told = []
     for n, fact in enumerate(facts, 1):
         if isinstance(fact, State):
-            fact = replace(fact, rows=rows, expected=rows)
+            kept = rows if fact.rows == fact.expected else fact.rows
+            fact = replace(fact, rows=kept, expected=rows)
         if isinstance(fact, Asked):  # what was before the question stays before it
             fact = replace(fact, since=moved.get(fact.since, n - 1))
         told.append(replace(fact, n=n))
@@ -250,6 +252,17 @@ def early_snapshot(data: st.DataObject, history: History) -> list[Fact]:
     return inserted(history, replace(snapshot, txid="tx-own"))
 
 
+def rewritten(data: st.DataObject, history: History) -> list[Fact]:
+    """An event that was changed, or is gone, at the end."""
+    (state,) = history.of(State)
+    event = pick(data, list(state.rows))
+    changes = data.draw(st.sampled_from([{"data": {"amount": 1}}, {"format": 3}, None]))
+    rows = [row for row in state.rows if row is not event]
+    rows += [{**event, **changes}] if changes else []
+    assume(rows != state.rows)
+    return changed(history, state, replace(state, rows=rows))
+
+
 Mutation = Callable[[st.DataObject, History], list[Fact]]
 
 # What must be found, and what may be found along with it.
@@ -263,6 +276,7 @@ MUTATIONS: dict[Mutation, tuple[set[str], set[str]]] = {
     told_of_the_given: ({"ES-7"}, set()),
     told_after_rest: ({"ES-7"}, set()),
     early_snapshot: ({"ES-2"}, set()),
+    rewritten: ({"ES-8"}, set()),
 }
 
 
