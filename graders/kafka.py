@@ -29,6 +29,7 @@ TOPIC_EXISTS = 36
 BY_KEY = -1  # librdkafka's RD_KAFKA_PARTITION_UA
 SEND_TIMEOUT_S = 20.0
 DRAIN_TIMEOUT_S = 20.0
+DRAIN_WAIT_MS = 10
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Kafka:
         return await asyncio.to_thread(self._drain, topics)
 
     def _drain(self, topics: Mapping[str, int]) -> list[Message]:
-        consumer = make_consumer(self.bootstrap)
+        consumer = make_consumer(self.bootstrap, DRAIN_WAIT_MS)
         lanes = [TopicPartition(t, p, 0) for t, count in topics.items() for p in range(count)]
         try:
             consumer.assign(lanes)
@@ -198,8 +199,9 @@ def by_topic(lanes: Iterable[Lane]) -> dict[str, list[int]]:
     return found
 
 
-def make_consumer(bootstrap: str) -> Consumer:
-    """A read_committed consumer that says when it has come to the end of a lane."""
+def make_consumer(bootstrap: str, wait_ms: int) -> Consumer:
+    """A read_committed consumer that says when it has come to the end of a lane, at the latest
+    `wait_ms` after it did; a record comes at once. Each wait is a request that the broker pays."""
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -207,7 +209,7 @@ def make_consumer(bootstrap: str) -> Consumer:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 10,
+            "fetch.wait.max.ms": wait_ms,
             "log_level": 0,
         }
     )

@@ -21,6 +21,7 @@ from graders.spec import Challenge, EffectTopic, OutputRecord
 from graders.trouble import PlatformFault
 
 POLL_S = 0.05
+WAIT_MS = 200
 BATCH = 500
 WRITER_S = 0.2
 CATCH_UP_S = 20.0
@@ -96,7 +97,7 @@ class Tail:
 
     def _read_on(self, loop: asyncio.AbstractEventLoop, over: threading.Event) -> None:
         """Hand over what comes, in batches (in the reader's thread)."""
-        consumer: Consumer = make_consumer(self._kafka.bootstrap)
+        consumer: Consumer = make_consumer(self._kafka.bootstrap, WAIT_MS)
         consumer.assign([TopicPartition(topic, p, 0) for topic, p in self._lanes])
         try:
             while not over.is_set():
