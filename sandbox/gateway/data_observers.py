@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sandbox.gateway.codec import Body
 from sandbox.gateway.errors import ErrorCode, error_name
 from sandbox.gateway.faults import Record
-from sandbox.gateway.observer import Observer
+from sandbox.gateway.observer import Noted, Observer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.records import Batch, batches, data_ranges
 from sandbox.gateway.topics import TopicNames
@@ -170,14 +170,16 @@ class FetchObserver(Observer):
 
     A batch is sent whole even when the program asks for its middle, so positions are needed to know
     what the program was really handed. In a fetch session (KIP-227) a request names only what
-    changed; the rest is remembered here.
+    changed; the rest is remembered here. Records are handed on when whoever wrote them has noted
+    so: else the history could tell what a program did with a record before it tells of the record.
     """
 
     _MOST_SESSIONS = 64  # of one instance; an older one is forgotten, its positions count as 0
 
-    def __init__(self, record: Record, names: TopicNames) -> None:
+    def __init__(self, record: Record, names: TopicNames, noted: Noted) -> None:
         self._record = record
         self._names = names
+        self._noted = noted
         self._sessions: defaultdict[str, dict[int, Positions]] = defaultdict(dict)
 
     def understood(self, instance: str, body: Body) -> set[str | None]:
@@ -198,6 +200,9 @@ class FetchObserver(Observer):
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         self._names.fill(body["Responses"], "Topic")
+        for topic in body["Responses"]:
+            if any(part["Records"] for part in topic["Partitions"]):
+                await self._noted(topic["Topic"])
         if session := body.get("SessionId", 0):
             sessions = self._sessions[instance]
             sessions.pop(session, None)

@@ -23,6 +23,7 @@ from sandbox.gateway.kafka import KafkaConnection
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.link import Link
 from sandbox.gateway.members import Members
+from sandbox.gateway.observer import Noted, noted_at_once
 from sandbox.gateway.observers import make_observers
 from sandbox.gateway.outside import HttpRequest, HttpService
 from sandbox.gateway.peer import Peer
@@ -56,12 +57,15 @@ class Gateway:
         policy: Policy,
         services: Mapping[int, HttpService] | None = None,
         leaders: Mapping[str, int] | None = None,
+        noted: Noted = noted_at_once,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """services: the outside services of the challenge, by the port the program sees.
         leaders: topics that seem to be led by another broker, each by that one's port. All clients
             have a connection for each broker, so what is held of such a topic, say every Fetch,
             holds no other topic.
+        noted: returns when all that others have written to a topic by now is in the history; no
+            record of it is handed to a program before.
 
         Raises ValueError when two services share a name, or one takes a port that is taken.
         """
@@ -87,7 +91,7 @@ class Gateway:
             faults=self._faults,
             names=names,
             observers=make_observers(
-                self._record, self._codec, policy, self._members, names, leaders
+                self._record, self._codec, policy, self._members, names, leaders, noted
             ),
             refused=self._refused,
         )

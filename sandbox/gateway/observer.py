@@ -6,9 +6,16 @@ to the program (`delivered`), which an answer to a dead program never is. When t
 before the answer, it sees the note alone (`lost`).
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sandbox.gateway.codec import Body
+
+Noted = Callable[[str], Awaitable[None]]
+
+
+async def noted_at_once(topic: str) -> None:
+    """What others write is noted before they write it, or nowhere."""
 
 
 class Observer:

@@ -17,7 +17,7 @@ from sandbox.gateway.group_observers import (
     SyncGroupObserver,
 )
 from sandbox.gateway.members import Members
-from sandbox.gateway.observer import Observer
+from sandbox.gateway.observer import Noted, Observer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
 from sandbox.gateway.transaction_observers import EndObserver, EnlistObserver, ProducerObserver
@@ -30,11 +30,12 @@ def make_observers(
     members: Members,
     names: TopicNames,
     leaders: Mapping[str, int],
+    noted: Noted,
 ) -> dict[str, Observer]:
     """Return the observer of each API that has one."""
     return {
         "Produce": ProduceObserver(record, names),
-        "Fetch": FetchObserver(record, names),
+        "Fetch": FetchObserver(record, names, noted),
         "Metadata": MetadataObserver(policy, names, leaders),
         "OffsetCommit": CommitObserver("OffsetCommit", record, names),
         "TxnOffsetCommit": CommitObserver("TxnOffsetCommit", record, names),

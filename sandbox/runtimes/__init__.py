@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from sandbox.runtimes import node, python
+from sandbox.runtimes import java, node, python
 from sandbox.runtimes.runtime import Runtime
 
-RUNTIMES: dict[str, Runtime] = {r.language: r for r in (python.RUNTIME, node.RUNTIME)}
+RUNTIMES: dict[str, Runtime] = {r.language: r for r in (python.RUNTIME, java.RUNTIME, node.RUNTIME)}
 LANGUAGES = tuple(RUNTIMES)
 
 

@@ -89,6 +89,8 @@ class Stage:
         self.facts: list[dict[str, Any]] = []
         self.lines: list[tuple[str, str]] = []
         self.boxes: dict[str, Box] = {}
+        self.all_is_noted = asyncio.Event()  # what `send` has written
+        self.all_is_noted.set()
         self._news = asyncio.Event()
         self._admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
         self._clients: list[Raw] = []
@@ -108,8 +110,12 @@ class Stage:
             record=self._record,
             policy=policy,
             leaders=self.leaders,
+            noted=self._noted,
             limits=limits,
         )
+
+    async def _noted(self, topic: str) -> None:
+        await self.all_is_noted.wait()
 
     async def create_topics(self) -> None:
         topics = [NewTopic(name, 1) for name in (self.out, self.secret, self.late)]

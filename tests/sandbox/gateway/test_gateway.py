@@ -1,5 +1,6 @@
 """Doors, facts about records, and the gateway's own troubles."""
 
+import asyncio
 import socket
 
 import pytest
@@ -70,11 +71,28 @@ class Session:
         self._id, self._epoch = answer["SessionId"], self._epoch + 1
 
 
-async def test_fetched_facts_follow_the_positions_of_a_session(stage: Stage) -> None:
-    await stage.send(5)
+async def open_session(stage: Stage) -> Session:
     client = await stage.raw()
     metadata = await client.call("Metadata", 12, {"Topics": [{"Name": stage.topic}]})
-    session = Session(client, metadata["Topics"][0]["TopicId"])
+    return Session(client, metadata["Topics"][0]["TopicId"])
+
+
+async def test_a_record_is_handed_on_when_its_writer_has_noted_it(stage: Stage) -> None:
+    session = await open_session(stage)
+    await session.fetch(0)  # nothing is there, and nothing is waited for
+    stage.all_is_noted.clear()
+    await stage.send(1)
+    fetch = asyncio.create_task(session.fetch(0))
+    assert await asyncio.wait([fetch], timeout=0.3) == (set(), {fetch})
+    assert not stage.of("fetched")
+    stage.all_is_noted.set()
+    await fetch
+    assert [f["last"] for f in stage.of("fetched")] == [0]
+
+
+async def test_fetched_facts_follow_the_positions_of_a_session(stage: Stage) -> None:
+    await stage.send(5)
+    session = await open_session(stage)
     await session.fetch(0)
     await session.fetch(2)
     await session.fetch()
