@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from sandbox.runtimes import java, node, python
+from sandbox.runtimes import golang, java, node, python
 from sandbox.runtimes.runtime import Runtime
 
-RUNTIMES: dict[str, Runtime] = {r.language: r for r in (python.RUNTIME, java.RUNTIME, node.RUNTIME)}
+RUNTIMES: dict[str, Runtime] = {
+    r.language: r for r in (python.RUNTIME, java.RUNTIME, node.RUNTIME, golang.RUNTIME)
+}
 LANGUAGES = tuple(RUNTIMES)
 
 
