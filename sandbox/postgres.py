@@ -356,7 +356,7 @@ async def _create(cluster: Cluster, name: str, password: str) -> None:
     lender = sql.Literal(str(Identity.of(os.getpid())))
     roles = sql.SQL(
         "CREATE ROLE {owner} NOLOGIN; COMMENT ON ROLE {owner} IS {lender};"
-        "CREATE ROLE {role} LOGIN PASSWORD {password} CONNECTION LIMIT 40;"
+        "CREATE ROLE {role} LOGIN PASSWORD {password} CONNECTION LIMIT 64;"
         "ALTER ROLE {role} SET temp_file_limit = '32MB'"
     )
     grants = sql.SQL(

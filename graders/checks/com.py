@@ -179,7 +179,7 @@ def ahead(
 ) -> Iterator[Finding]:
     """COM-1 or COM-3 about one record."""
     id = next(id for id, places in run.places.items() if place in places)
-    rows = run.effect_rows(id)
+    rows = late_rows(run, id, commit)
     gate = next((f for f in held_at(run, commit.n) if id in f.row.values()), None)
     crash = broken_after(run, commit)
     lost = not rows and run.quiet and crash is not None
@@ -209,11 +209,16 @@ def not_durable(run: Run, id: str, commit: Commit, gate: Fault | None) -> FactRe
     """The fact that the effect of an event was not there at a commit."""
     if gate:
         return FactRef(gate.n, f"The write of {id} was being held by the grader at that moment.")
-    if rows := run.effect_rows(id):
+    if rows := late_rows(run, id, commit):
         late = rows[0].committed_t - commit.t
         return FactRef(rows[0].n, f"The effect of {id} came {late:.2f} s later.")
     assert run.settled is not None  # the run is quiet
     return FactRef(run.settled.n, f"{id} had no effect then, and at rest it still had none.")
+
+
+def late_rows(run: Run, id: str, commit: Commit) -> list[Effect]:
+    """The effects of an event that became durable only after a commit."""
+    return [row for row in run.effect_rows(id) if row.committed_t > commit.t]
 
 
 def broken_after(run: Run, commit: Commit) -> Process | None:

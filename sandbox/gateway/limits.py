@@ -11,7 +11,8 @@ class Limits:
     """Whatever crosses one of these ends the connection and is recorded as refused.
 
     kafka_connections, database_connections, http_connections: open at one time, the last to each
-        outside service.
+        outside service. Programs are promised 20 to the database; some drivers open each twice,
+        for they ask for TLS first.
     produce_bytes, request_bytes: of one Produce request, of one request of any other kind.
     unpacked_bytes: of the records of one partition in a Produce request, uncompressed.
     response_bytes: of one response; above the broker's own fetch.max.bytes.
@@ -22,7 +23,7 @@ class Limits:
     """
 
     kafka_connections: int = 50
-    database_connections: int = 20
+    database_connections: int = 40
     http_connections: int = 50
     produce_bytes: int = 4 * MIB
     request_bytes: int = 32 * KIB

@@ -257,9 +257,9 @@ def rewritten(data: st.DataObject, history: History) -> list[Fact]:
     (state,) = history.of(State)
     event = pick(data, list(state.rows))
     changes = data.draw(st.sampled_from([{"data": {"amount": 1}}, {"format": 3}, None]))
-    rows = [row for row in state.rows if row is not event]
-    rows += [{**event, **changes}] if changes else []
-    assume(rows != state.rows)
+    becomes = {**event, **changes} if changes else None
+    assume(becomes != event)
+    rows = [becomes if row is event else row for row in state.rows if becomes or row is not event]
     return changed(history, state, replace(state, rows=rows))
 
 

@@ -34,6 +34,14 @@ def test_work_in_order_is_silent():
     assert found(tale.end()) == {}
 
 
+def test_a_row_that_never_came_is_lost_and_not_late():
+    """Published, committed, never applied: nothing of it came after the commit."""
+    tale = told(1)
+    tale.publish("app", "a", 1)
+    tale.commit("app", 0, 1)
+    assert found(tale.end()) == {"EFF-1": FAIL}
+
+
 def test_rows_out_of_order_are_an_inversion():
     tale = told(1, 2, 3)
     for version in (1, 3, 2):
