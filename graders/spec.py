@@ -76,14 +76,16 @@ class TopicSpec:
     PAYMENTS_TOPIC (see `variable_of`). `role` says who writes and who reads: the grader sends
     events to an "input" and answers to a "reply" topic, and the program reads both; the program
     writes to an "output" topic, and to an "internal" one that it reads itself. The grader reads
-    what the program writes. `lags`: it can be made to come late (`Lab.lag`); to the program it
-    seems to be led by a broker of its own.
+    what the program writes. `led_apart`: to the program it seems to be led by a broker of its own.
+    Then it can be made to come late (`Lab.lag`), and a client that loses its connection to that
+    broker still has another. Without, librdkafka forgets all brokers, the group's coordinator with
+    them, and a send_offsets_to_transaction waits for ever (confluentinc/librdkafka#5511).
     """
 
     name: str
     partitions: int = 3
     role: str = "input"
-    lags: bool = False
+    led_apart: bool = False
 
     @property
     def is_read(self) -> bool:
@@ -425,9 +427,9 @@ class Challenge:
 
     @property
     def leader_ports(self) -> dict[str, int]:
-        """The ports at which the program finds the leaders of the topics that can lag."""
-        lagging = (topic.name for topic in self.topics if topic.lags)
-        return {name: port for port, name in enumerate(lagging, FIRST_LEADER_PORT)}
+        """The ports at which the program finds the leaders of the topics that are led apart."""
+        apart = (topic.name for topic in self.topics if topic.led_apart)
+        return {name: port for port, name in enumerate(apart, FIRST_LEADER_PORT)}
 
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name; KeyError with the known names when there is none."""

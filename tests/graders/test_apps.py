@@ -83,7 +83,7 @@ def read_by(history: History, instance: str) -> list[str]:
 def books_and_mail() -> Challenge:
     return replace(
         challenge(two_apps, payments_are_late),
-        topics=(TopicSpec("payments", lags=True), TopicSpec("receipts", 2, "internal")),
+        topics=(TopicSpec("payments", led_apart=True), TopicSpec("receipts", 2, "internal")),
         declared=(
             AppSpec("books", ("payments",), ("ledger",)),
             AppSpec("mail", ("payments", "receipts"), ()),

@@ -24,7 +24,11 @@ def test_a_single_file_is_the_entry_point(tmp_path: Path):
 
 
 def test_topics_that_lag_are_led_at_ports_of_their_own():
-    topics = (TopicSpec("payments", lags=True), TopicSpec("refunds"), TopicSpec("ids", lags=True))
+    topics = (
+        TopicSpec("payments", led_apart=True),
+        TopicSpec("refunds"),
+        TopicSpec("ids", led_apart=True),
+    )
     spec = replace(challenge(), topics=topics, services=(ServiceSpec("mail"),))
     assert spec.leader_ports.keys() == {"payments", "ids"}
     ports = [*spec.leader_ports.values(), *spec.service_ports, KAFKA_PORT, DATABASE_PORT]
