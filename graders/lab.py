@@ -284,8 +284,8 @@ class Lab:
         )
 
     async def lag(self, topic: str, instance: Instance) -> Fault:
-        """Let a topic that is `led_apart` come late to an instance, which goes on with the others: what is
-        sent to the topic once this returns does not reach the instance before `release()`.
+        """Let a topic that is `led_apart` come late to an instance, which goes on with the others:
+        what is sent to the topic once this returns does not reach the instance before `release()`.
 
         Raises ValueError for a topic that does not lag, NotExercised when nobody reads it.
         """

@@ -105,7 +105,7 @@ class Codec:
         return self.decode(f"{api}Response", version, frame[at:])
 
     def encode_request(
-        self, api: str, version: int, correlation_id: int, client_id: str, body: Body
+        self, api: str, version: int, correlation_id: int, client_id: str | None, body: Body
     ) -> bytes:
         """Return a request with its length and header."""
         head = bytearray(_HEADER.pack(self.api_keys[api], version, correlation_id))

@@ -26,6 +26,7 @@ class Exchange:
     body: the request's, then the response's when somebody has read it.
     observer: sees the response; None when nobody needs to read it.
     expects_response: False for a producer that wants no acknowledgement.
+    instead: the request as the broker gets it, None when it gets the program's own.
     faults: those that chose this request; what: the request in few words, for them.
     reply: our own response, in the broker's place.
     """
@@ -36,6 +37,7 @@ class Exchange:
     body: Body
     observer: Observer | None
     expects_response: bool = True
+    instead: bytes | None = None
     faults: list[Fault] = field(default_factory=list)
     what: str = ""
     note: Any = None
@@ -109,9 +111,21 @@ class Intake:
             body,
             self.observers.get(api),
             expects_response=not (api == "Produce" and body["Acks"] == 0),
+            instead=self._to_whichever(header, body) if api == "ApiVersions" else None,
         )
         self._judge(instance, exchange)
         return exchange
+
+    def _to_whichever(self, header: RequestHeader, body: Body) -> bytes | None:
+        """Return a client's first request as it would be had it just found this broker: the node
+        that it names (KIP-1242) may be one of those by which topics seem to be led, and the broker
+        would send it away."""
+        if body.get("NodeId", -1) == -1:
+            return None
+        unknown = body | {"NodeId": -1, "ClusterId": None}
+        return self.codec.encode_request(
+            "ApiVersions", header.version, header.correlation_id, header.client_id, unknown
+        )
 
     def _read(self, instance: str, api: str, header: RequestHeader, frame: memoryview) -> Body:
         if self.codec.supports(api, header.version):

@@ -104,7 +104,7 @@ class KafkaConnection:
         if exchange.observer is not None:
             exchange.note = exchange.observer.forwarded(self._instance, exchange.body)
         exchange.body = {}  # with the records in it: what is still needed stands in the note
-        self._broker.write(frame)
+        self._broker.write(exchange.instead or frame)
         if exchange.expects_response:
             self._pending.append(exchange)
             return

@@ -71,6 +71,15 @@ class Session:
         self._id, self._epoch = answer["SessionId"], self._epoch + 1
 
 
+async def test_a_client_may_take_us_for_the_broker_that_leads_a_topic(stage: Stage) -> None:
+    """KIP-1242: a broker sends away whoever names another node."""
+    client = await stage.raw()
+    metadata = await client.call("Metadata", 12, {"Topics": []})
+    named = {"ClientSoftwareName": "test", "ClientSoftwareVersion": "1", "NodeId": 9093}
+    answer = await client.call("ApiVersions", 5, named | {"ClusterId": metadata["ClusterId"]})
+    assert (answer["ErrorCode"], bool(answer["ApiKeys"])) == (0, True)
+
+
 async def open_session(stage: Stage) -> Session:
     client = await stage.raw()
     metadata = await client.call("Metadata", 12, {"Topics": [{"Name": stage.topic}]})
