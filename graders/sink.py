@@ -25,9 +25,11 @@ from sandbox.postgres import Database
 
 MONITOR_S = 0.015
 END_SESSIONS_S = 2.0
+LONGEST_NUMBER = 18  # digits that surely fit into a bigint
 # Program tables are named with their schema, and nothing the program made may be found first. Times
 # are told as the trigger tells them, whatever zone the program sets.
-SAFE = "-c search_path=pg_catalog -c timezone=UTC"
+# A program may lock its tables for ever; the grader does not wait that long.
+SAFE = "-c search_path=pg_catalog -c timezone=UTC -c lock_timeout=5s"
 
 EFFECTS = """
     select seq, kind, "table", "row", txid::text, port,
@@ -281,7 +283,7 @@ class Sink:
         """Record effects as their transactions commit; runs until it is cancelled."""
         while True:  # one round for all notifications that came together
             notes = [note async for note in connection.notifies(stop_after=1)]
-            await self.record(int(note.payload) for note in notes)
+            await self.record(numbers_in(note.payload for note in notes))
 
     async def record(self, numbers: Iterable[int]) -> None:
         """Record these rows of the log, in this order, those that are not recorded yet."""
@@ -317,12 +319,19 @@ class Sink:
             self.history.append("marked", **told)
 
     async def state(self, table: StateTable) -> list[dict[str, Any]]:
-        """The rows of a state table: its key and value columns, as JSON has them."""
+        """The rows of a state table: its key and value columns, as JSON has them. Raises
+        psycopg.errors.LockNotAvailable when a session keeps the table locked for 5 s."""
         columns = sql.SQL(", ").join(map(sql.Identifier, (*table.key, *table.values)))
         query = sql.SQL("select to_jsonb(r) as row from (select {} from public.{}) r").format(
             columns, sql.Identifier(table.table)
         )
         return [r["row"] for r in await (await self.control.execute(query)).fetchall()]
+
+
+def numbers_in(payloads: Iterable[str]) -> list[int]:
+    """The rows of the log that notifications tell of. Programs may notify too, of anything: what is
+    no number of a row is passed over, and a number without a row finds nothing."""
+    return [int(p) for p in payloads if p.isascii() and p.isdigit() and len(p) <= LONGEST_NUMBER]
 
 
 @contextlib.asynccontextmanager

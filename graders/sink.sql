@@ -5,6 +5,10 @@
 create schema grader;
 revoke all on schema grader from public;
 
+-- Nobody who sees the grader's advisory locks could leave them alone.
+revoke all on pg_catalog.pg_locks from public;
+revoke all on function pg_catalog.pg_lock_status() from public;
+
 -- One row per inserted row of an effect table, and per row of an outbox that is marked as published,
 -- written in the program's own transaction: it is there exactly if that transaction committed.
 -- Without an index, so serializable programs meet no conflict.

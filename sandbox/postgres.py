@@ -38,6 +38,7 @@ STATEMENT_TIMEOUT = 60.0  # of our own; one that drops a database waits for ever
 ATTEMPTS = 3
 SIZE_LIMIT_MB = 256  # of a lent database; an empty one has 8
 WATCH_S = 1.0  # between two looks at that
+BACKEND_MB = 512  # of memory that one session of a lent database may use
 SOCKET_PATH_LIMIT = 107  # bytes: sun_path of Linux
 
 # `sameuser`: a role reaches only the database of its own name. Ourselves: by our system user.
@@ -289,6 +290,9 @@ class Cluster:
 
     async def _pg_ctl(self, action: str, *arguments: str | Path) -> None:
         command = [_binary("pg_ctl"), "-D", self.data, "-w", "-t", "60", "-s", *arguments, action]
+        if self.disposable:
+            # No session of a program takes the machine's memory: each inherits this limit.
+            command = ["sh", "-c", f'ulimit -d {BACKEND_MB << 10}; exec "$@"', "sh", *command]
         await run(command, f"cannot {action} the PostgreSQL server of {self.data}")
 
 

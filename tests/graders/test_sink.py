@@ -275,3 +275,30 @@ async def test_a_mark_that_is_rolled_back_is_not_seen(cluster: Cluster):
         await program.commit()
         await seen(sink, lambda: len(ids(sink)) == 2)
         assert sink.history.of(Marked) == []
+
+
+async def test_what_a_program_notifies_is_no_news_by_itself(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect()
+        for text in ("nonsense", "", "-1", "7", "9" * 19, "\u0661", "1; select 2"):
+            await session.execute("select pg_notify('grader_effects', %s)", [text])
+        await session.execute(BOOK, ["pay-1"])
+        await seen(sink, lambda: ids(sink) == ["pay-1"])
+
+
+async def test_the_graders_locks_are_not_to_be_seen(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        await sink.hold("ledger")
+        for asking in ("table pg_locks", "select pg_lock_status()"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await (await connect()).execute(asking)
+
+
+async def test_a_table_that_a_program_locks_is_not_waited_for_without_end(cluster: Cluster):
+    async with opened(cluster) as (sink, connect):
+        session = await connect(autocommit=False)
+        await session.execute("lock table balances in access exclusive mode")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await sink.state(BOOKS.states[0])
+        await session.rollback()
+        assert await sink.state(BOOKS.states[0]) == []

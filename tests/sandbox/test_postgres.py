@@ -287,6 +287,15 @@ async def test_a_program_that_fills_the_disk_is_locked_out(monkeypatch, programs
             log_in(lent)
 
 
+async def test_a_session_cannot_take_the_machines_memory(programs: Cluster):
+    async with lend_database(programs, SCHEMA) as lent, await programs.connect() as ours:
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            log_in(lent).execute(
+                "SELECT length(string_agg(repeat('x', 1000000), '')) FROM generate_series(1, 900)"
+            )
+        await ours.execute("SELECT 1")  # nobody else's session has ended
+
+
 LENDER = """
 import asyncio
 from sandbox.postgres import Cluster, lend_database

@@ -34,6 +34,7 @@ class Case:
     prints: tuple[str, ...] = ()
     limits: Limits = SMALL
     counted: bool = False  # the limit is certain only where the kernel counts
+    door_ports: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return self.program
@@ -79,6 +80,24 @@ RESOURCES = [
     Case("resources long_line", prints=("x" * 8192 + " [line cut]", "after"), limits=Limits()),
     Case("resources endless_recursion", "memory"),
     Case("resources all_cores", KILLED, limits=BRIEF),
+    Case("resources pipes", prints=("pipe: EMFILE",)),
+    Case("resources epolls", prints=("epoll: EMFILE",)),
+    Case("resources timers", prints=("timerfd: EMFILE",)),
+    Case("resources watches", prints=("inotify: EMFILE",)),
+    Case("resources event_counters", prints=("eventfd: EMFILE",)),
+    Case("resources memory_files", prints=("memfd: EMFILE",)),
+    Case("resources full_sockets", prints=("socketpair: EMFILE",)),
+    Case("resources full_pipes", prints=("pipe: EPERM",)),
+    Case("resources semaphores", "memory", counted=True),
+    Case("resources posix_queues", prints=("mq_open: EMFILE",)),
+    Case("resources lock_memory", prints=("mlockall: ENOMEM",)),
+    Case("resources address_space", prints=("mmap: ENOMEM",)),
+    Case("resources huge_stack", prints=("thread: refused",)),
+    Case("resources overflow_the_stack", Exit(None, 11, "exited")),
+    Case("resources deep_folders", prints=("deep",)),
+    Case("resources sparse_file", prints=("truncate: EFBIG", "fallocate: EFBIG")),
+    Case("resources signal_storm", prints=("stormed",)),
+    Case("resources core_dump", prints=("limit (0, 0)", "dumped False []")),
 ]
 
 PROCESSES = [
@@ -103,6 +122,13 @@ PROCESSES = [
     ),
     Case("processes die_by_segfault", Exit(None, 11, "exited")),
     Case("processes exit_like_killed", Exit(137, None, "exited")),
+    Case("processes fork_in_a_handler", "pids", counted=True),
+    Case("processes fork_while_terminated", prints=("ready",)),
+    Case("processes adopt_orphans", prints=("adopted",)),
+    Case("processes leap_from_child_to_child"),
+    Case("processes hide_from_tracing", KILLED, ("hidden",), BRIEF),
+    Case("processes stop_each_other", KILLED, limits=BRIEF),
+    Case("processes claims_a_verdict", prints=("PASS",)),
 ]
 
 FILES = [
@@ -163,6 +189,74 @@ FILES = [
     ),
     Case("files kernel_files", prints=("kmsg: EACCES", "addresses {0}")),
     Case("files inherited_descriptors", prints=("[0, 1, 2]",)),
+    Case("files run_memory_file", prints=("from memory",)),
+    Case("files run_from_tmp", prints=("run /tmp: ok", "run /dev/shm: ok")),
+    Case(
+        "files hard_links",
+        prints=(
+            "/app/files.py: EXDEV",
+            "/etc/passwd: EXDEV",
+            "/proc/1/environ: EXDEV",
+            "/bin/sh: EXDEV",
+        ),
+    ),
+    Case("files race_on_paths", prints=("['No such file or directory', \"b''\", \"b'mine'\"]",)),
+    Case("files strange_files", prints=("immutable: EPERM", "made")),
+    Case(
+        "files settings_of_the_kernel",
+        prints=(
+            "sys/kernel/core_pattern: EACCES",
+            "sys/kernel/hostname: EACCES",
+            "sys/net/ipv4/ip_forward: EACCES",
+            "sys/vm/overcommit_memory: EACCES",
+            "sys/fs/file-max: EACCES",
+            "self/uid_map: EPERM",
+        ),
+    ),
+    Case(
+        "files escape_by_proc",
+        prints=("1/root: ENOENT", "1/cwd: ENOENT", "self/root: ENOENT", "parents 1"),
+    ),
+    Case(
+        "files leave_something",
+        prints=(
+            "/app/sitecustomize.py: EROFS",
+            "/etc/ld.so.preload: EROFS",
+            "/opt/python/lib/left.pth: EROFS",
+        ),
+    ),
+    Case("files watch_the_neighbour", prints=("watch: ok", "others []")),
+    Case("files escape_sequences", prints=("done", "after")),
+]
+
+NETWORK = [
+    Case(
+        "network unreachable",
+        prints=(
+            "icmp: EACCES",
+            "raw: EPERM",
+            "raw IPv6: EPERM",
+            "sctp: EPROTONOSUPPORT",
+            "broadcast: ENETUNREACH",
+            "multicast: ENETUNREACH",
+            "link-local: ENETUNREACH",
+        ),
+    ),
+    Case(
+        "network change_the_network",
+        prints=(
+            "lo down: EPERM",
+            "address: EPERM",
+            "bind to device: ENODEV",
+            "mark: EPERM",
+            "low port: EACCES",
+            "transparent: EPERM",
+        ),
+    ),
+    Case("network names", prints=("no resolver",)),
+    Case("network sockets_by_path", prints=("/run/docker.sock: ENOENT",)),
+    Case("network take_the_door", prints=("door: EADDRINUSE",), door_ports=(9092,)),
+    Case("network crowd_at_the_door", prints=("knock: EMFILE",), door_ports=(9092,)),
 ]
 
 EPERM, ENOSYS, NO_FAMILY = "EPERM", "ENOSYS", "EAFNOSUPPORT"
@@ -246,6 +340,36 @@ KERNEL = {
         EPERM,
     ),
     "foreign_calls": {"x32": "SIGSYS", "int 0x80": "SIGSYS"},
+    "join_by_process": {
+        "setns True": EPERM,
+        "setns False": EPERM,
+        "pidfd_send_signal": "ok",  # of its own first process: nothing beyond the box
+    },
+    "more_administration": {
+        **dict.fromkeys(
+            (
+                "delete_module",
+                "finit_module",
+                "kexec_file_load",
+                "acct",
+                "quotactl",
+                "fanotify_init",
+                "name_to_handle_at",
+                "ioperm",
+                "clock_settime",
+                "clock_adjtime",
+                "setdomainname",
+                "vhangup",
+                "mknod",
+                "move_mount",
+                "mount_setattr",
+                "setgroups",
+                "capset",
+            ),
+            EPERM,
+        ),
+        "setgid": "EINVAL",
+    },
     "no_privilege": {
         "CapPrm": "0",
         "CapEff": "0",
@@ -256,11 +380,11 @@ KERNEL = {
 }
 
 
-@pytest.mark.parametrize("case", [*RESOURCES, *PROCESSES, *FILES], ids=str)
+@pytest.mark.parametrize("case", [*RESOURCES, *PROCESSES, *FILES, *NETWORK], ids=str)
 async def test_hostile(start_hostile, start, case):
     if case.counted and assurance().limits == "rlimits":
         pytest.skip("needs control groups")
-    run = await start_hostile(case.program, limits=case.limits)
+    run = await start_hostile(case.program, limits=case.limits, door_ports=case.door_ports)
     ended = await run.box.wait()
     assert (ended.reason if isinstance(case.exit, str) else ended) == case.exit, run.lines[-20:]
     assert [line for line in case.prints if line not in run.lines] == []
@@ -327,6 +451,38 @@ async def test_boxes_side_by_side_cannot_reach_each_other(start_hostile):
     await neighbour.box.wait()
     assert neighbour.lines == ["TCP: ECONNREFUSED", "abstract: ECONNREFUSED"]
     (await server.box.connect(7001)).close()  # it does listen
+
+
+@pytest.mark.parametrize("program", ["message_queues", "shared_segments", "posix_timers"])
+async def test_what_outlives_its_process_belongs_to_its_box(start_hostile, program):
+    """As many as one box makes, the other may make as well, though nobody removes any."""
+    first, second = [await start_hostile(f"resources {program}", limits=SMALL) for _ in range(2)]
+    assert [await run.box.wait() for run in (first, second)] == [ENDED] * 2
+    assert first.lines == second.lines != []
+
+
+async def test_nothing_is_left_for_the_next_box(start_hostile):
+    await (await start_hostile("files leave_something")).box.wait()
+    run = await start_hostile("files look_for_something")
+    assert await run.box.wait() == ENDED
+    assert run.lines == ["found []", "environment []"]
+
+
+async def test_sockets_by_path_of_a_neighbour_are_out_of_reach(start_hostile):
+    server = await start_hostile("network serve_by_path")
+    await server.until("serving")
+    run = await start_hostile("network sockets_by_path")
+    assert await run.box.wait() == ENDED
+    assert "/tmp/neighbour.sock: ENOENT" in run.lines
+
+
+async def test_a_lock_on_a_shared_file_hinders_no_honest_program(start_hostile, start):
+    """Two boxes can tell each other things by locks on what both see: documented, not prevented."""
+    locker = await start_hostile("files lock_shared_files")
+    await locker.until("locked")
+    honest = await start(command=["sh", "-c", "echo honest"])
+    assert await honest.box.wait() == ENDED
+    assert honest.lines == ["honest"]
 
 
 CANARY = """

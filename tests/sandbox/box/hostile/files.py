@@ -1,13 +1,16 @@
 """Programs that want files that are not theirs."""
 
+import fcntl
 import os
 import shutil
 import socket
 import stat
 import subprocess
+import sys
+import time
 from pathlib import Path
 
-from probe import attempt, main
+from probe import attempt, call, libc, main
 
 
 def read_supervisor():
@@ -83,6 +86,132 @@ def inherited_descriptors():
 def unix_socket_in_abstract_namespace():
     with socket.socket(socket.AF_UNIX) as client:
         attempt("canary", lambda: client.connect("\0offsetzero-canary"))
+
+
+ECHO = Path("/bin/echo")
+
+
+def run_memory_file():
+    """What may run is not limited; what it may do is."""
+    fd = os.memfd_create("echo")
+    os.write(fd, ECHO.read_bytes())
+    attempt("run", lambda: print(run(f"/proc/self/fd/{fd}", "from memory", pass_fds=[fd])))
+
+
+def run_from_tmp():
+    for folder in ("/tmp", "/dev/shm"):
+        shutil.copy(ECHO, f"{folder}/echo")
+        attempt(f"run {folder}", lambda: run(f"{folder}/echo", "written"))
+
+
+def run(*command, **options):
+    return subprocess.check_output(command, text=True, **options).strip()
+
+
+def hard_links():
+    for path in ("/app/files.py", "/etc/passwd", "/proc/1/environ", "/bin/sh"):
+        attempt(path, lambda: os.link(path, "/tmp/linked"))
+
+
+def race_on_paths():
+    """A name that is a file now and a link the next moment, while it is deleted and made anew."""
+    Path("/tmp/file").write_text("mine")
+    os.symlink("/etc/shadow", "/tmp/link")
+    os.mkfifo("/tmp/fifo")
+    found = set()
+    for number in range(3000):
+        source = ("file", "link", "fifo")[number % 3]
+        os.replace(f"/tmp/{source}", "/tmp/result")
+        try:
+            fd = os.open("/tmp/result", os.O_RDONLY | os.O_NONBLOCK)
+            found.add(os.read(fd, 100))
+            os.close(fd)
+        except OSError as error:
+            found.add(error.strerror)
+        os.replace("/tmp/result", f"/tmp/{source}")
+    print(sorted(map(str, found)))
+
+
+def strange_files():
+    """What would hurt whoever walks over the folder afterwards."""
+    os.mkfifo("/tmp/result.json")
+    os.symlink("/dev/zero", "/tmp/endless")
+    os.symlink("loop", "/tmp/loop")
+    os.mkdir("/tmp/closed", 0)
+    with open("/tmp/secret", "w") as file:
+        attempt("immutable", lambda: fcntl.ioctl(file, 0x40086602, b"\x10" + bytes(7)))
+        os.fchmod(file.fileno(), 0)
+    open(b"/tmp/\xff\x1b[2J\n", "x").close()
+    print("made")
+
+
+def settings_of_the_kernel():
+    for name in (
+        "sys/kernel/core_pattern",
+        "sys/kernel/hostname",
+        "sys/net/ipv4/ip_forward",
+        "sys/vm/overcommit_memory",
+        "sys/fs/file-max",
+        "sysrq-trigger",
+        "self/uid_map",
+        "self/setgroups",
+        "1/mem",
+    ):
+        attempt(name, lambda: open(f"/proc/{name}", "r+b", buffering=0).write(b"0\n"))
+
+
+def escape_by_proc():
+    for name in ("1/root", "1/cwd", "self/root", "self/cwd"):
+        attempt(name, lambda: os.stat(f"/proc/{name}/../../../../../../root"))
+    attempt("chdir", lambda: os.chdir("/proc/1/root/root"))
+    print("parents", len({os.stat("/" + "../" * n).st_ino for n in range(5)}))
+
+
+def leave_something():
+    """For whoever comes next: what Python, the shell and the loader read before a program does."""
+    home = os.environ.get("HOME", "/tmp")
+    for path in (
+        "/tmp/sitecustomize.py",
+        "/dev/shm/left",
+        f"{home}/.local/lib/left.pth",
+        "/app/sitecustomize.py",
+        "/etc/ld.so.preload",
+        "/opt/python/lib/left.pth",
+    ):
+        attempt(path, lambda: write(path))
+    os.environ["LD_PRELOAD"] = "/tmp/left.so"
+    os.environ["PYTHONSTARTUP"] = "/tmp/sitecustomize.py"
+
+
+def write(path):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    Path(path).write_text("raise SystemExit('not honest')")
+
+
+def look_for_something():
+    print("found", [path for f in ("/tmp", "/dev/shm") for path in os.listdir(f)])
+    print("environment", sorted({"LD_PRELOAD", "PYTHONSTARTUP"} & os.environ.keys()))
+
+
+def escape_sequences():
+    """For a terminal that shows the output as it is."""
+    print("\x1b]0;title\x07\x1b[2J\x1b]52;c;aGk=\x07\x1bP+q544e\x1b\\done")
+    sys.stdout.buffer.write(b"\xff\xfe\x00\xc3\r over \x08\x08 \xe2\x80\xae txt\n")
+    print("after")
+
+
+def lock_shared_files():
+    """Two boxes that see one file can tell each other things by its locks: a known channel."""
+    file = open("/bin/sh", "rb")
+    attempt("flock", lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    attempt("lease", lambda: fcntl.fcntl(file, 1024, fcntl.F_RDLCK))
+    print("locked")
+    time.sleep(1000)
+
+
+def watch_the_neighbour():
+    attempt("watch", lambda: call(libc.inotify_add_watch, call(libc.inotify_init1, 0), b"/app", 2))
+    print("others", [p for p in os.listdir("/proc") if p.isdigit() and int(p) > os.getpid()])
 
 
 main(globals())

@@ -121,4 +121,32 @@ def no_privilege():
             print(f"{name}: {int(value, 16)}")
 
 
+def join_by_process():
+    """setns takes a process as well as a namespace."""
+    for pid in (1, os.getpid()):
+        attempt(f"setns {pid == 1}", lambda: syscall(308, os.pidfd_open(pid), 0x40000000))
+    attempt("pidfd_send_signal", lambda: syscall(424, os.pidfd_open(1), 0, 0, 0))
+
+
+def more_administration():
+    attempt("delete_module", lambda: syscall(176, b"nothing", 0))
+    attempt("finit_module", lambda: syscall(313, 0, b"", 0))
+    attempt("kexec_file_load", lambda: syscall(320, 0, 0, 0, 0, 0))
+    attempt("acct", lambda: syscall(163, b"/tmp/acct"))
+    attempt("quotactl", lambda: syscall(179, 0, 0, 0, 0))
+    attempt("fanotify_init", lambda: syscall(300, 0, 0))
+    attempt("name_to_handle_at", lambda: syscall(303, -100, b"/", PAGE, PAGE, 0))
+    attempt("ioperm", lambda: syscall(173, 0x80, 1, 1))
+    attempt("clock_settime", lambda: syscall(227, 0, PAGE))
+    attempt("clock_adjtime", lambda: syscall(305, 0, b"\1" + bytes(300)))
+    attempt("setdomainname", lambda: syscall(171, b"hostile", 7))
+    attempt("vhangup", lambda: syscall(153))
+    attempt("mknod", lambda: syscall(133, b"/tmp/node", 0o20666, 0x0101))
+    attempt("move_mount", lambda: syscall(429, 0, b"", 0, b"/tmp", 4))
+    attempt("mount_setattr", lambda: syscall(442, -100, b"/", 0, PAGE, 32))
+    attempt("setgroups", lambda: os.setgroups([0]))
+    attempt("setgid", lambda: os.setgid(0))
+    attempt("capset", lambda: syscall(126, bytes((0x22, 5, 8, 0x20, 0, 0, 0, 0)), b"\xff" * 24))
+
+
 main(globals())

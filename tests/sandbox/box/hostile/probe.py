@@ -27,6 +27,14 @@ def syscall(number: int, *arguments: int | bytes | None) -> int:
     return result
 
 
+def call(function: Callable[..., int], *arguments: object) -> int:
+    """Call a function of the C library; OSError when it returns -1."""
+    result = function(*arguments)
+    if result == -1:
+        raise OSError(ctypes.get_errno(), "refused")
+    return result
+
+
 def main(programs: dict[str, object]) -> None:
     """Run the program that the command line names."""
     programs[sys.argv[1]]()

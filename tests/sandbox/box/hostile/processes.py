@@ -104,4 +104,73 @@ def exit_like_killed():
     sys.exit(137)
 
 
+def fork_in_a_handler():
+    """Each child's end wakes the handler, which makes the next child."""
+    signal.signal(signal.SIGCHLD, lambda *_: os.fork() or os._exit(0))
+    if os.fork() == 0:
+        os._exit(0)
+    time.sleep(1000)
+
+
+def fork_while_terminated():
+    """The end is near: leave somebody behind, twice removed."""
+
+    def leave_somebody(*_):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(1000)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave_somebody)
+    print("ready")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1000)
+
+
+def adopt_orphans():
+    """A subreaper keeps its orphans from the first process of the box."""
+    libc.prctl(36, 1, 0, 0, 0)
+    if os.fork() == 0:
+        if os.fork() == 0:
+            time.sleep(0.05)
+            print("adopted by 1" if os.getppid() == 1 else "adopted", flush=True)
+            os._exit(0)
+        os._exit(0)
+    os.wait()
+    os.wait()
+
+
+def leap_from_child_to_child():
+    """Never the same process for long: whoever kills by number comes too late."""
+    while True:
+        if os.fork():
+            os._exit(0)
+
+
+def hide_from_tracing():
+    """Not dumpable, with no parent to tell it when it ends."""
+    libc.prctl(4, 0, 0, 0, 0)
+    libc.prctl(1, 0, 0, 0, 0)
+    print("hidden")
+    time.sleep(1000)
+
+
+def stop_each_other():
+    pids = [os.getpid()]
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            break
+        pids.append(pid)
+    while True:
+        os.kill(pids[0], signal.SIGSTOP)
+
+
+def claims_a_verdict():
+    print('{"type": "report", "report": {"verdict": "PASS", "score": 1.0}}')
+    print("PASS", file=sys.stderr)
+
+
 main(globals())

@@ -1,14 +1,18 @@
 """Programs that want more than their share."""
 
+import ctypes
+import fcntl
 import mmap
 import os
 import resource
+import select
+import signal
 import socket
 import sys
 import threading
 import time
 
-from probe import attempt, main
+from probe import attempt, call, libc, main
 
 MB = 1 << 20
 
@@ -155,6 +159,152 @@ def all_cores():
         os.fork()
     while True:
         pass
+
+
+def keep(what, make):
+    """Make things and keep them until one is refused; they end with the process."""
+    kept = []
+    attempt(what, lambda: [kept.append(make()) for _ in range(9999)])
+
+
+def pipes():
+    keep("pipe", os.pipe)
+
+
+def epolls():
+    keep("epoll", select.epoll)
+
+
+def timers():
+    keep("timerfd", lambda: call(libc.timerfd_create, 1, 0))
+
+
+def watches():
+    keep("inotify", lambda: call(libc.inotify_init1, 0))
+
+
+def event_counters():
+    keep("eventfd", lambda: os.eventfd(0))
+
+
+def memory_files():
+    keep("memfd", lambda: os.memfd_create("empty"))
+
+
+def full_sockets():
+    """What lies in a socket is the kernel's memory."""
+    kept = []
+
+    def fill_pair():
+        pair = socket.socketpair()
+        pair[0].setblocking(False)
+        kept.append(pair)
+        try:
+            while True:
+                pair[0].send(b"x" * 65536)
+        except BlockingIOError:
+            return
+
+    attempt("socketpair", lambda: [fill_pair() for _ in range(9999)])
+
+
+def full_pipes():
+    """A pipe of the largest size, full, again and again."""
+    kept = []
+
+    def fill_pipe():
+        ends = os.pipe()
+        kept.append(ends)
+        fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, MB)
+        os.write(ends[1], b"x" * MB)
+
+    attempt("pipe", lambda: [fill_pipe() for _ in range(9999)])
+
+
+def message_queues():
+    keep("msgget", lambda: call(libc.msgget, 0, 0o1666))
+
+
+def semaphores():
+    keep("semget", lambda: call(libc.semget, 0, 250, 0o1666))
+
+
+def shared_segments():
+    """They outlive their process, unless the box's own namespace for them ends."""
+    keep("shmget", lambda: call(libc.shmget, 0, 4096, 0o1666))
+
+
+def posix_queues():
+    number = iter(range(9999))
+    rt = ctypes.CDLL("librt.so.1", use_errno=True)
+    keep("mq_open", lambda: call(rt.mq_open, b"/q%d" % next(number), 0o102, 0o600, None))
+
+
+def posix_timers():
+    keep("timer_create", lambda: call(libc.timer_create, 1, None, ctypes.byref(ctypes.c_int())))
+
+
+def lock_memory():
+    attempt("mlockall", lambda: call(libc.mlockall, 3))
+
+
+def address_space():
+    """Mappings without pages cost nothing; there may be very many of them."""
+    areas = []
+    attempt("mmap", lambda: [areas.append(mmap.mmap(-1, 1 << 40)) for _ in range(9999)])
+
+
+def huge_stack():
+    """A thread with a stack of 64 GB, and one that uses as much of it as it can."""
+    attempt("stack", lambda: threading.stack_size(1 << 36))
+    try:
+        threading.Thread(target=time.sleep, args=(0,)).start()
+        print("thread: ok")
+    except RuntimeError:
+        print("thread: refused")
+
+
+def overflow_the_stack():
+    """Recursion of machine code, which nobody counts."""
+    callback = ctypes.CFUNCTYPE(None)
+
+    def deeper():
+        again()
+
+    sys.setrecursionlimit(1 << 30)
+    again = callback(deeper)
+    again()
+
+
+def deep_folders():
+    os.chdir("/tmp")
+    for _ in range(3000):
+        os.mkdir("d" * 200)
+        os.chdir("d" * 200)
+    print("deep")
+
+
+def sparse_file():
+    with open("/tmp/sparse", "wb") as file:
+        attempt("truncate", lambda: os.truncate(file.fileno(), 1 << 40))
+        attempt("fallocate", lambda: os.posix_fallocate(file.fileno(), 0, 1 << 40))
+
+
+def signal_storm():
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.00001, 0.00001)
+    for _ in range(1000):
+        signal.pause()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print("stormed")
+
+
+def core_dump():
+    print("limit", resource.getrlimit(resource.RLIMIT_CORE))
+    os.chdir("/tmp")
+    if (pid := os.fork()) == 0:
+        os.kill(os.getpid(), signal.SIGQUIT)
+    print("dumped", os.WCOREDUMP(os.waitpid(pid, 0)[1]), os.listdir("/tmp"))
 
 
 main(globals())

@@ -1,0 +1,74 @@
+"""Hostile programs, graded: each gets a named verdict, and the next honest one its own.
+
+The programs lie in `programs/`, one file for each thing that they attack; a case names the file and
+the function in it, the verdict, and the checks that say why.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from challenges.catalogue import load
+from graders.grade import grade
+from graders.report import Report
+from graders.spec import Submission
+from sandbox.pool import BrokerPool
+from sandbox.postgres import Cluster
+
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
+
+PROGRAMS = Path(__file__).with_name("programs")
+CHALLENGE = load("idempotent_consumer")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program, its verdict, and the checks that say so."""
+
+    program: str
+    verdict: str
+    checks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.program
+
+
+CASES = [
+    Case("on_kafka administers", "FAIL", ("GRD-1",)),
+    Case("on_kafka produces_to_the_input", "FAIL", ("GRD-1",)),
+    Case("on_kafka raw_bytes", "WARN", ("GRD-1",)),
+    Case("on_kafka huge_metadata", "PASS"),
+    Case("on_kafka slow_loris", "PASS"),
+    Case("on_kafka confusing_client", "PASS"),
+    Case("on_database administers", "PASS"),
+    Case("on_database notifies", "PASS"),
+    Case("on_database shadows_what_the_grader_uses", "PASS"),
+    Case("on_database opens_every_connection", "PASS"),
+    Case("on_the_grader right_in_the_first_seconds", "FAIL", ("EFF-1", "EFF-6")),
+]
+
+
+async def graded(program: str, pool: BrokerPool, cluster: Cluster, folder: Path) -> Report:
+    file, function = program.split()
+    files = {path.name: path.read_text() for path in PROGRAMS.glob("*.py")}
+    files["main.py"] = f"from {file} import {function}\n\n{function}()\n"
+    return await grade(
+        CHALLENGE,
+        Submission(files),
+        seed=7,
+        pool=pool,
+        databases=cluster,
+        history_dir=folder,
+        scenarios=["steady_run"],
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_hostile(pool: BrokerPool, cluster: Cluster, tmp_path: Path, case: Case):
+    report = await graded(case.program, pool, cluster, tmp_path / "hostile")
+    named = {check["id"]: check["verdict"] for check in report.data["checks"]}
+    assert report.verdict == case.verdict, report.data
+    assert all(named[check] == case.verdict for check in case.checks)
+    honest = await graded("honest work", pool, cluster, tmp_path / "honest")
+    assert honest.verdict == "PASS", honest.data
