@@ -41,8 +41,7 @@ def problems(language: str, files: Mapping[str, str]) -> list[str]:
     if not any(text.strip() for text in files.values()):
         return ["The submission is empty."]
     if runtime.entry_point not in files:
-        how = " ".join((language, runtime.entry_point))
-        return [f"There is no {runtime.entry_point}: the program is started as `{how}`."]
+        return [f"There is no {runtime.entry_point}, with which the program begins."]
     if not files[runtime.entry_point].strip():
         return [f"{runtime.entry_point} is empty."]
     return runtime.check(files)

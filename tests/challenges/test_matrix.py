@@ -34,8 +34,8 @@ ACCEPTED = {
     "dead_letter_queue": ("worker_pool",),
     "event_sourced_account": ("optimistic",),
     "graceful_shutdown": ("worker_per_partition",),
-    "idempotent_consumer": ("aiokafka_batches", "node_kafkajs"),
-    "ordered_updates": ("sharded_threads",),
+    "idempotent_consumer": ("aiokafka_batches", "go_per_partition", "node_kafkajs"),
+    "ordered_updates": ("java_item_chains", "sharded_threads"),
     "saga_choreography": ("transactional_outbox",),
     "saga_orchestration": ("outbox",),
     "transactional_outbox": ("one_loop",),
@@ -63,6 +63,7 @@ def drawn(challenge: str) -> list[str]:
 SEED = os.environ.get("MATRIX_SEED") or f"{datetime.now(UTC):%Y-%m-%d}"
 PLAYED = {name: drawn(name) for name in names()}
 CASES = [(challenge, name) for challenge, played in PLAYED.items() for name in played]
+MISSING = {(c, s.name): s.missing for c in names() for s in solutions(load(c))}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,8 @@ def play(state: Path, challenge: str, played: Sequence[str], seed: int) -> dict[
 def test_a_known_solution_gets_its_known_verdict(
     trials: dict[str, dict[str, Trial]], state: Path, challenge: str, name: str
 ) -> None:
+    if missing := MISSING[challenge, name]:
+        pytest.skip(missing)
     if challenge not in trials:
         trials[challenge] = play(state, challenge, PLAYED[challenge], seed=1)
     found = trials[challenge][name]

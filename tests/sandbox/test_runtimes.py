@@ -4,10 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from graders.spec import Submission
 from sandbox.box import Box
+from sandbox.building import BuildRefused, build
 from sandbox.process import spawn
-from sandbox.runtimes import LANGUAGES, get_runtime, language_of, problems
+from sandbox.runtimes import (
+    LANGUAGES,
+    available,
+    get_runtime,
+    golang,
+    java,
+    language_of,
+    problems,
+)
 from sandbox.runtimes.python import INSIDE
+from sandbox.setup import prepare
 
 PACKAGES = "confluent_kafka, aiokafka, kafka, psycopg, psycopg2, asyncpg, sqlalchemy, httpx"
 
@@ -57,7 +68,7 @@ def test_a_broken_program_is_told_what_is_wrong(files: dict[str, str], problem: 
     ("files", "problem"),
     [
         ({}, "empty"),
-        ({"main.py": "1\n"}, "no main.js: the program is started as `node main.js`"),
+        ({"main.py": "1\n"}, "no main.js, with which the program begins"),
         ({"main.js": "const a = (;\n"}, "main.js, line 1: Unexpected token ';'"),
         ({"main.js": "import x from 'y';\n\nlet a = ;\n"}, "main.js, line 3: Unexpected token"),
         ({"main.js": "1", "lib/b.mjs": "x = = 2"}, "lib/b.mjs, line 1: Unexpected token '='"),
@@ -151,3 +162,138 @@ async def test_the_promised_node_packages_are_there(program: str, tmp_path):
     )
     assert (await box.wait()).code == 0, box_output
     assert box_output == ["all"]
+
+
+def jdk(home: Path, version: str) -> Path:
+    """Something that looks like a JDK."""
+    for tool in ("java", "javac", "jlink"):
+        path = home / "bin" / tool
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        path.chmod(0o755)
+    (home / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return home
+
+
+def test_the_newest_jdk_that_is_new_enough_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(java.shutil, "which", lambda tool: None)
+    homes = [jdk(tmp_path / v, v) for v in ("11.0.2", "17.0.15", "9.0.4", "25")]
+    broken = jdk(tmp_path / "99", "99")
+    (broken / "bin" / "jlink").unlink()
+    monkeypatch.setattr(java, "_homes", lambda: iter([*homes, broken, tmp_path / "none"]))
+    assert java.find_jdk() == tmp_path / "25"
+    monkeypatch.setattr(java, "_homes", lambda: iter(homes[:1]))
+    assert java.find_jdk() is None
+    assert "no JDK 17 or newer here. On Debian" in get_runtime("java").missing()
+    assert available(["java", "python"]) == ["python"]
+
+
+def go_root(root: Path, version: str) -> Path:
+    """Something that looks like a Go."""
+    (root / "bin").mkdir(parents=True)
+    (root / "bin" / "go").write_text("")
+    (root / "bin" / "go").chmod(0o755)
+    (root / "VERSION").write_text(f"go{version}\ntime 2026-01-01T00:00:00Z\n")
+    return root
+
+
+def test_the_newest_go_that_is_new_enough_is_taken(tmp_path, monkeypatch):
+    roots = [go_root(tmp_path / v, v) for v in ("1.19.8", "1.26.8", "1.26.10", "1.9")]
+    monkeypatch.setattr(golang, "_roots", lambda: iter([*roots, tmp_path / "none"]))
+    assert golang.find_go() == tmp_path / "1.26.10"
+    monkeypatch.setattr(golang, "_roots", lambda: iter(roots[:1]))
+    assert golang.find_go() is None
+    assert "no Go 1.26 or newer here" in get_runtime("go").missing()
+
+
+@pytest.mark.parametrize("path", ["go.mod", "go.sum", "lib/go.mod", "go.work", "vendor/x/y.go"])
+def test_a_go_module_of_ones_own_is_refused(path: str):
+    (found,) = problems("go", {"main.go": "package main", path: "x"})
+    assert found.startswith(f"{path}: leave it out. The module is named `program`")
+
+
+JAVA = """
+import com.fasterxml.jackson.databind.ObjectMapper;
+import org.apache.kafka.clients.producer.KafkaProducer;
+public class Main {
+    public static void main(String[] args) throws Exception {
+        System.out.println(new ObjectMapper().readTree("[1]") + greeting.Words.HELLO);
+        System.out.println(KafkaProducer.class + " " + org.postgresql.Driver.class);
+    }
+}
+"""
+GO = """
+package main
+
+import (
+	"fmt"
+	"program/greeting"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func main() {
+	_, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:1"))
+	fmt.Println(greeting.Hello, err, pgxpool.NewWithConfig != nil)
+}
+"""
+WORDS = 'package greeting; public class Words { public static final String HELLO = " hello"; }'
+BUILT = {
+    "java": (
+        {"Main.java": JAVA, "greeting/Words.java": WORDS},
+        [
+            "[1] hello",
+            "class org.apache.kafka.clients.producer.KafkaProducer class org.postgresql.Driver",
+        ],
+    ),
+    "go": (
+        {"main.go": GO, "greeting/words.go": 'package greeting\n\nconst Hello = "hello"\n'},
+        ["hello <nil> true"],
+    ),
+}
+
+
+async def run_built(language: str, files: dict[str, str], folder: Path) -> list[str]:
+    """What a program prints that is built and started as candidates' programs are."""
+    runtime, printed = get_runtime(language), list[str]()
+    if missing := runtime.missing():
+        pytest.skip(missing)
+    await prepare(print)
+    source = folder / "source"
+    Submission(files, language).write_to(source)
+    box = await Box.start(
+        language,
+        command=runtime.command(Path("/app")),
+        source=await build(runtime, source, folder / "built", lambda *line: None),
+        mounts=runtime.mounts,
+        env=runtime.env,
+        on_output=lambda stream, line: printed.append(line),
+    )
+    assert (await box.wait()).code == 0, printed
+    return printed
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("language", BUILT)
+async def test_a_program_with_packages_finds_the_promised_libraries(language: str, tmp_path):
+    files, printed = BUILT[language]
+    assert await run_built(language, files, tmp_path) == printed
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("language", "files", "said"),
+    [
+        ("java", {"Main.java": 'class Main { int x = ""; }'}, "Main.java:1: error: incompatible"),
+        ("java", {"Main.java": "", "a b/X.java": "class"}, "a b/X.java:1: error: "),
+        ("go", {"main.go": "package main\n\nfunc main() { x }\n"}, "./main.go:3:15: undefined: x"),
+        ("go", {"main.go": 'package main\n\nimport "net/nothing"\n'}, "main.go:3:8: package net"),
+    ],
+)
+async def test_what_cannot_be_compiled_is_told_as_the_compiler_says(
+    language, files, said, tmp_path
+):
+    with pytest.raises(BuildRefused) as refusal:
+        await run_built(language, files, tmp_path)
+    assert any(line.startswith(said) for line in refusal.value.said), refusal.value.said
