@@ -17,12 +17,12 @@ type work struct {
 
 // chains work on changes: each has a goroutine, and none waits for another.
 type chains struct {
-	updates *updates
-	lock    sync.Mutex
-	news    *sync.Cond
-	byRecord  map[string][]*work // the first of each is in work
-	open    map[int32][]*work  // by partition, in order of their offsets
-	err     error
+	updates  *updates
+	lock     sync.Mutex
+	news     *sync.Cond
+	byRecord map[string][]*work // the first of each is in work
+	open     map[int32][]*work  // by partition, in order of their offsets
+	err      error
 }
 
 func newChains(u *updates) *chains {
