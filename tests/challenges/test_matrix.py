@@ -37,7 +37,7 @@ ACCEPTED = {
     "idempotent_consumer": ("aiokafka_batches", "go_per_partition", "node_kafkajs"),
     "ordered_updates": ("java_item_chains", "sharded_threads"),
     "saga_choreography": ("transactional_outbox",),
-    "saga_orchestration": ("outbox",),
+    "saga_orchestration": ("java_outbox", "outbox"),
     "transactional_outbox": ("one_loop",),
 }
 
