@@ -185,7 +185,7 @@ class HttpConnection:
     async def _take(self, request: HttpRequest) -> None:
         """Carry a request to the service; not one that the program had given up before we came to
         read it, which tells of our delay and not of a slow service."""
-        heard = await self._program.still_listens()
+        heard = not await self._program.is_given_up()
         call = self._desk.open(self._service, self._instance, request, heard)
         if heard:
             await self._carry(call)

@@ -17,6 +17,9 @@ from sandbox.gateway.outside import HttpRequest, HttpResponse, read_json
 _READ = 16 * 1024  # bytes; parsing that many in the smallest pieces takes some milliseconds
 _NO_BODY = (204, 304)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# The head of Linux's struct tcp_info, up to tcpi_last_data_recv (milliseconds).
+_TCP_INFO = struct.Struct("52x I")
+GIVEN_UP_S = 0.5  # programs are told to wait longer for an answer
 
 
 class BadRequest(Exception):
@@ -58,10 +61,17 @@ class HttpStream(asyncio.StreamReaderProtocol):
         self.listens = False
         super().connection_lost(exc)
 
-    async def still_listens(self) -> bool:
-        """Whether the program's side is open, now that all that has come is seen."""
-        await asyncio.sleep(0)
-        return self.listens
+    async def is_given_up(self) -> bool:
+        """Whether the program hung up while what it sent waited for us. One that only says that it
+        sends nothing more looks the same, but is read at once."""
+        await asyncio.sleep(0)  # the end may have come along with the request
+        return not self.listens and self._waited_s() > GIVEN_UP_S
+
+    def _waited_s(self) -> float:
+        """Seconds since the kernel got the last of what the program sent."""
+        connection = self.transport.get_extra_info("socket")
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        return _TCP_INFO.unpack(info)[0] / 1000
 
     @property
     def may_go_on(self) -> bool:

@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import pytest_asyncio
 import requests
 
 from sandbox.gateway import Gateway, HttpService, Policy
+from sandbox.gateway.http_stream import GIVEN_UP_S
 from tests.sandbox.gateway.shop import NOBODY, PORT, Shop
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
@@ -200,16 +202,28 @@ async def test_a_held_call_of_a_client_that_gave_up_is_done_late(
     assert [f["call"] for f in shop.of("answered")] == ["c2"]
 
 
-async def test_a_call_that_was_given_up_before_we_read_it_is_not_done(shop: Shop) -> None:
-    fault = shop.gateway.call_fault("payment").error(503)
+async def send_and_hang_up(shop: Shop, stall_s: float) -> None:
+    """A client that is gone before we come to read its request, after so many seconds."""
     body = b'{"order": "o-1"}'
     with socket.create_connection(("127.0.0.1", await shop.door())) as hasty:
         head = f"POST /charges HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         hasty.sendall(head.encode() + body)
+    time.sleep(stall_s)  # noqa: ASYNC251 - nobody of ours gets to run
+
+
+async def test_a_call_that_was_given_up_while_we_stood_still_is_not_done(shop: Shop) -> None:
+    fault = shop.gateway.call_fault("payment").error(503)
+    await send_and_hang_up(shop, 2 * GIVEN_UP_S)
     abandoned = await shop.fact("call", outcome="abandoned")
     assert (abandoned["id"], abandoned["number"], abandoned["status"]) == ("o-1", 1, None)
     await shop.fact("connection", what="closed")
     assert not shop.asked and not fault.matched
+
+
+async def test_a_call_that_was_given_up_at_once_is_done(shop: Shop) -> None:
+    await send_and_hang_up(shop, 0.0)
+    await shop.fact("call", outcome="served")
+    assert shop.charged == ["o-1"]
 
 
 async def test_calls_that_are_never_answered(shop: Shop, client: httpx.AsyncClient) -> None:
