@@ -105,7 +105,7 @@ def test_a_known_solution_gets_its_known_verdict(
     trials: dict[str, dict[str, Trial]], state: Path, challenge: str, name: str
 ) -> None:
     if missing := MISSING[challenge, name]:
-        pytest.skip(missing)
+        pytest.xfail(missing)  # also in CI: it has what Debian and the registries have
     if challenge not in trials:
         trials[challenge] = play(state, challenge, PLAYED[challenge], seed=1)
     found = trials[challenge][name]

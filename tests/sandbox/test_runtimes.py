@@ -258,7 +258,7 @@ async def run_built(language: str, files: dict[str, str], folder: Path) -> list[
     """What a program prints that is built and started as candidates' programs are."""
     runtime, printed = get_runtime(language), list[str]()
     if missing := runtime.missing():
-        pytest.skip(missing)
+        pytest.xfail(missing)  # also in CI: it has what Debian and the registries have
     await prepare(print)
     source = folder / "source"
     Submission(files, language).write_to(source)
