@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, update
 
+from sandbox.runtimes import LANGUAGES, available, java
 from webapp.db import utc_now
 from webapp.invites.models import Invite
 from webapp.workspace.models import Attempt
@@ -28,11 +29,19 @@ def test_accepting_begins_an_attempt_in_this_browser(client, invite, session):
 
 def test_the_project_begins_in_the_chosen_language(client, invite, session):
     link = invite()
-    assert client.get(link).text.count("<option") == 2
+    assert client.get(link).text.count("<option") == len(available(LANGUAGES))
     client.post(link, data={**FORM, "language": "node"})
     (attempt,) = session.scalars(select(Attempt))
     assert attempt.language == "node"
     assert "main.js" in attempt.workspace.files
+
+
+def test_a_language_that_the_machine_lacks_is_not_offered(client, invite, session, monkeypatch):
+    monkeypatch.setattr(java, "find_jdk", lambda: None)
+    link = invite()
+    page = client.get(link).text
+    assert 'value="node"' in page and 'value="java"' not in page
+    assert "Not a valid choice" in client.post(link, data={**FORM, "language": "java"}).text
 
 
 def test_an_unknown_language_is_refused(client, invite, session):
