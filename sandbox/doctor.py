@@ -17,7 +17,7 @@ from sandbox.box.toolbox import toolbox
 from sandbox.home import closed_parent, home
 from sandbox.process import SERVICE_USER, SandboxError, make_service_user, service_user
 
-DISK_MB = 1500  # jars, Java, PostgreSQL, Python, AOT cache: 600; two clusters and brokers' data
+DISK_MB = 2000  # all assets, with Java and Go for candidates: 1100; two clusters, brokers' data
 MEMORY_MB = 1200  # everything idle with one warm broker: 700; two boxes
 PROBE_TIMEOUT = 20.0
 
