@@ -133,8 +133,8 @@ async def verify(
 
     `only` names the solutions to grade, all when empty. `quick` plays a rejected one in the
     scenario alone that must expose it. A solution for whose language this machine lacks something
-    is left out. `jobs` gradings run side by side. Histories are written
-    below `history`. Raises KeyError for a challenge or solution that does not exist.
+    is left out. `jobs` gradings run side by side. Histories are written below `history`. Raises
+    KeyError for a challenge or solution that does not exist.
     """
     challenge = load(name)
     chosen = [s for s in choose(solutions(challenge), only) if not s.missing]

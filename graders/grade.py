@@ -39,7 +39,7 @@ from graders.verdict import (
 )
 from sandbox.box import Limits
 from sandbox.broker import Broker
-from sandbox.building import BuildRefused, build
+from sandbox.building import APP, BuildRefused, build
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
@@ -51,7 +51,6 @@ SIDE_BY_SIDE = 2
 SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
 ANSWER_S = 10.0
-APP = Path("/app")
 RUN_FILE = "run.json"
 HOPELESS = "Not played: the program got stuck in every other scenario that was."
 

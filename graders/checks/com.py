@@ -53,7 +53,7 @@ redelivery then has no lasting effect.
 The commit at #41 covers offset 5, whose effect was held by the grader and never came.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
@@ -196,7 +196,7 @@ def ahead(
             f"{commit.instance} committed {lane_name(place.lane)} at {commit.offset}, "
             f"which covers {place.offset}.",
         ),
-        second=not_durable(run, id, commit, gate),
+        second=not_durable(run, id, commit, gate, rows),
         both="A commit says that everything before it is dealt with.",
         why=why_ahead(overtaken_by),
         rows=tuple(x.n for x in (gate, overtaken_by, commit, *rows[:1], crash) if x),
@@ -205,11 +205,13 @@ def ahead(
     )
 
 
-def not_durable(run: Run, id: str, commit: Commit, gate: Fault | None) -> FactRef:
-    """The fact that the effect of an event was not there at a commit."""
+def not_durable(
+    run: Run, id: str, commit: Commit, gate: Fault | None, rows: Sequence[Effect]
+) -> FactRef:
+    """The fact that the effect of an event was not there at a commit; `rows` came after it."""
     if gate:
         return FactRef(gate.n, f"The write of {id} was being held by the grader at that moment.")
-    if rows := late_rows(run, id, commit):
+    if rows:
         late = rows[0].committed_t - commit.t
         return FactRef(rows[0].n, f"The effect of {id} came {late:.2f} s later.")
     assert run.settled is not None  # the run is quiet

@@ -28,8 +28,8 @@ before sooner than the least pause (from the moment the answer was handed over, 
 from the call; 20 ms to spare, and the next call is timed when the service has dealt with it, so
 every delay of ours makes the pause longer; a call that the grader read only when the program had
 given it up says nothing about pauses, and may be older than a dead letter that was seen before it);
-or an event is a dead letter although nothing was
-refused and fewer calls than allowed were made in all. Upper bounds are never judged.
+or an event is a dead letter although nothing was refused and fewer calls than allowed were made in
+all. Upper bounds are never judged.
 
 **DLQ-5 lost on the way.** Poison is in neither place, its offset was committed past, the run was
 quiet after it was sent, and in between writes to the dead-letter topic were disturbed or a process
@@ -350,9 +350,10 @@ def origin_flaws(letter: Effect, sent: Sent) -> Iterator[Flaw]:
 def attempts_flaws(run: Run, letter: Effect) -> Iterator[Flaw]:
     """The number of attempts: at least those of the writer's last series, at most all so far."""
     told = number(headers_of(letter).get(ATTEMPTS))
-    calls = [call for call in calls_about(run, letter.id) if call.n < letter.n]
-    most = len(possibly_before(calls_about(run, letter.id), letter))
-    mine = [one for one in series(run, calls) if one[0].instance == letter.instance]
+    calls = calls_about(run, letter.id)
+    most = len(possibly_before(calls, letter))
+    before = [call for call in calls if call.n < letter.n]
+    mine = [one for one in series(run, before) if one[0].instance == letter.instance]
     least = len(mine[-1]) if mine else 0
     if told is None or not least <= told <= most:
         counted = f"{least} to {most}" if least < most else f"{least}"

@@ -10,13 +10,12 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from sandbox import assets
 from sandbox.home import home
-from sandbox.process import SandboxError
+from sandbox.runtimes.making import MADE, hand_out, newest, run_tool
 
 INSIDE = "/opt/go"
 MODULES = Path(__file__).with_name("go_modules")
@@ -32,15 +31,13 @@ SETTINGS = {
     "GOFLAGS": "-mod=vendor -trimpath -buildvcs=false",
     "GOTOOLCHAIN": "local",
 }
-MADE, PROJECT = "/tmp/made", "/tmp/project"  # noqa: S108
-# goindex: in the cache, the index of packages goes by where the toolchain lay at set-up.
+PROJECT = "/tmp/project"  # noqa: S108
 LINK = "-ldflags='-s -w'"
+# goindex: in the cache, the index of packages goes by where the toolchain lay at set-up.
 BUILD = f"""
 mkdir {MADE} && cp -r {{source}} {PROJECT} && cd {PROJECT} &&
 ln -s {INSIDE}/modules/go.mod {INSIDE}/modules/go.sum {INSIDE}/modules/vendor . &&
 GODEBUG=goindex=0 go build {LINK} -o {MADE}/program . >&2 &&
-find . -type f ! -name '*.go' -exec cp --parents -t {MADE} {{{{}}}} + &&
-tar -cC {MADE} .
 """
 
 
@@ -74,7 +71,8 @@ class GoRuntime:
         )
 
     def build_command(self, source: Path) -> list[str]:
-        return ["/bin/sh", "-c", BUILD.format(source=shlex.quote(str(source)))]
+        script = BUILD.format(source=shlex.quote(str(source)))
+        return ["/bin/sh", "-c", script + hand_out("*.go")]
 
     def command(self, source: Path) -> list[str]:
         return ["/usr/bin/env", *SMALL, str(source / "program")]
@@ -101,8 +99,7 @@ def _is_ours(path: PurePosixPath) -> bool:
 
 def find_go() -> Path | None:
     """Return the GOROOT of the newest Go of this machine that is new enough; None without one."""
-    found = {root.resolve() for root in _roots() if _version(root) >= LEAST}
-    return max(found, key=lambda root: (_version(root), str(root)), default=None)
+    return newest(_roots(), _version, LEAST)
 
 
 def _roots() -> Iterator[Path]:
@@ -150,12 +147,5 @@ def _compile(target: Path) -> None:
 def _go(target: Path, arguments: list[str], settings: Mapping[str, str], failure: str) -> None:
     """Run our copy of Go on our module, with its cache; SandboxError when it fails."""
     places = {"GOROOT": str(target / "go"), "GOCACHE": str(target / "cache")}
-    done = subprocess.run(
-        [str(target / "go" / "bin" / "go"), *arguments],
-        cwd=target / "modules",
-        env={**os.environ, "GOTOOLCHAIN": "local", **places, **settings},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise SandboxError(f"{failure}: {done.stderr.strip()[-2000:]}")
+    env = {"GOTOOLCHAIN": "local", **places, **settings}
+    run_tool([target / "go" / "bin" / "go", *arguments], failure, env, target / "modules")

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from sandbox import assets
 from sandbox.box import Box, Limits
 from sandbox.home import home
 from sandbox.process import SandboxError
+from sandbox.runtimes.making import MADE, MOST_WORDS, hand_out, newest, run_tool
 
 INSIDE = "/opt/java"
 LOCK_FILE = Path(__file__).with_name("java.lock")
@@ -42,14 +42,11 @@ SMALL = ("-XX:ActiveProcessorCount=1", "-XX:+UseSerialGC", "-XX:TieredStopAtLeve
 MEMORY = ("-Xms32m", "-Xmx256m", "-XX:MaxMetaspaceSize=96m", "-XX:-UsePerfData")
 QUIET = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",)
 ARCHIVE = f"{INSIDE}/programs.jsa"
-MADE = "/tmp/made"  # noqa: S108
 BUILD = f"""
 mkdir {MADE} && cd {{source}} &&
 find . -name '*.java' -printf '"%P"\\n' > /tmp/sources &&
 {INSIDE}/bin/javac -J-XX:+UseSerialGC -J-XX:TieredStopAtLevel=1 -proc:none -encoding UTF-8 \
 --release {LEAST} -Xlint:-options -d {MADE} -cp {{jars}} @/tmp/sources >&2 &&
-find . -type f ! -name '*.java' -exec cp --parents -t {MADE} {{{{}}}} + &&
-tar -cC {MADE} .
 """
 
 
@@ -82,7 +79,7 @@ class JavaRuntime:
 
     def build_command(self, source: Path) -> list[str]:
         script = BUILD.format(source=shlex.quote(str(source)), jars=class_path())
-        return ["/bin/sh", "-c", script]
+        return ["/bin/sh", "-c", script + hand_out("*.java")]
 
     def command(self, source: Path) -> list[str]:
         archive = ("-Xshare:auto", f"-XX:SharedArchiveFile={ARCHIVE}", "-Xlog:disable")
@@ -107,8 +104,7 @@ def java(*options: str) -> list[str]:
 
 def find_jdk() -> Path | None:
     """Return the home of the newest JDK of this machine that is new enough; None without one."""
-    found = {home.resolve() for home in _homes() if _version(home) >= LEAST}
-    return max(found, key=lambda home: (_version(home), str(home)), default=None)
+    return newest(_homes(), _version, LEAST)
 
 
 def _homes() -> Iterator[Path]:
@@ -147,11 +143,13 @@ def _link(target: Path) -> None:
     assert jdk is not None
     linked = target / "linked"
     options = ["--strip-debug", "--no-header-files", "--no-man-pages", "--generate-cds-archive"]
-    command = [str(jdk / "bin" / "jlink"), "--add-modules", ",".join(MODULES), *options]
-    done = subprocess.run([*command, "--output", str(linked)], capture_output=True, text=True)
-    if done.returncode:
-        words = (done.stdout + done.stderr).strip()[-2000:]
-        raise SandboxError(f"Cannot link a Java runtime from {jdk}: {words}")
+    command: list[str | Path] = [
+        jdk / "bin" / "jlink",
+        "--add-modules",
+        ",".join(MODULES),
+        *options,
+    ]
+    run_tool([*command, "--output", linked], f"Cannot link a Java runtime from {jdk}")
     for part in linked.iterdir():
         part.rename(target / part.name)
     linked.rmdir()
@@ -186,5 +184,5 @@ async def _train(target: Path) -> None:
         )
         exit = await box.wait()
     if exit.code or not archive:
-        raise SandboxError(f"Cannot train the Java runtime: {' '.join(said)[-2000:]}")
+        raise SandboxError(f"Cannot train the Java runtime: {' '.join(said)[-MOST_WORDS:]}")
     (target / Path(ARCHIVE).name).write_bytes(archive)

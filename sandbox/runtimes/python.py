@@ -6,7 +6,6 @@ a system one would bring whatever else is installed on this machine.
 
 import asyncio
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from sandbox import assets
 from sandbox.home import home
-from sandbox.process import SandboxError
+from sandbox.runtimes.making import run_tool
 
 INSIDE = "/opt/python"
 LOCK_FILE = Path(__file__).with_name("python.lock")
@@ -124,7 +123,7 @@ def _install_packages(target: Path) -> None:
         "install",
     ]
     rules = ["--require-hashes", "--only-binary=:all:", "--no-compile", "--root-user-action=ignore"]
-    _run(
+    run_tool(
         [*pip, *rules, "--target", target, "-r", LOCK_FILE],
         "Cannot install the Python packages for candidates' programs",
     )
@@ -142,16 +141,8 @@ def _compile(target: Path) -> None:
         "-p",
         INSIDE,
     ]
-    _run(
+    run_tool(
         [*python, *options, target / "lib", target / "packages"],
         "Cannot compile the Python library for candidates' programs",
         {"LD_LIBRARY_PATH": str(target / "lib")},
     )
-
-
-def _run(command: list[str | Path], failure: str, env: Mapping[str, str] | None = None) -> None:
-    environment = {**os.environ, **(env or {})}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        words = (done.stderr or done.stdout).strip()[-2000:]
-        raise SandboxError(f"{failure}: {words}")
