@@ -52,10 +52,16 @@ def drop_undo(data: st.DataObject, history: History) -> list[Fact]:
 def double_do(data: st.DataObject, history: History) -> list[Fact]:
     deed = drawn(data, done(history, "charge", "reserve", "deduct"))
     command = first_command(history, deed)
+    # Once the order has turned back, another do would also be a step begun too late (SAG-5).
+    assume(not any(undoes(c, deed) for c in history.of(Output) if c.n < deed.n))
     again = [replace(command, value={**command.value, "id": "other"}), replace(deed, id="other")]
     facts = list(history)
     facts[deed.n : deed.n] = again
     return facts
+
+
+def undoes(command: Output, deed: Performed) -> bool:
+    return "undoes" in command.value and command.value["order"] == deed.subject
 
 
 def first_command(history: History, deed: Performed) -> Output:
