@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from sandbox.box.assurance import assurance
-from sandbox.box.toolbox import toolbox
+from sandbox.box.process.toolbox import toolbox
 from sandbox.home import closed_parent, home
 from sandbox.process import SERVICE_USER, SandboxError, make_service_user, service_user
 

@@ -1,16 +1,19 @@
-"""The `process` driver: untrusted programs in bubblewrap boxes.
+"""Boxes: untrusted programs, confined; one contract, two drivers.
 
-`Box.start` is the way in. A box is made in `launch`, by the `keeper` process; `command` says what
-is inside, `seccomp` what the kernel refuses, a `group` (cgroup_v1, cgroup_v2, process_tree) limits
-and freezes it, `output` carries what it prints, `ending` judges how it ended.
+`Box.start` is the way in. A driver makes the box: `process` (bubblewrap, no daemon) or `docker`
+(a local engine); `drivers` tells which. The rest is the same for both: the `keeper` process enters
+a box's network, `seccomp` says what the kernel refuses, a `group` (cgroup_v1, cgroup_v2,
+process_tree) limits, counts and freezes, `output` carries what is printed, `ending` judges how the
+program ended.
 """
 
 from sandbox.box.assurance import Assurance, assurance
 from sandbox.box.box import Box
-from sandbox.box.cgroupfs import sweep_boxes
+from sandbox.box.drivers import DRIVERS, driver_name, sweep_boxes
 from sandbox.box.spec import BoxError, Exit, Limits, Reason
 
 __all__ = [
+    "DRIVERS",
     "Assurance",
     "Box",
     "BoxError",
@@ -18,5 +21,6 @@ __all__ = [
     "Limits",
     "Reason",
     "assurance",
+    "driver_name",
     "sweep_boxes",
 ]

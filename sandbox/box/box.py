@@ -1,19 +1,18 @@
-"""A box: one untrusted program, confined by bubblewrap, observed and ended from outside."""
+"""A box: one untrusted program, confined by a driver, observed and ended from outside."""
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.box import pidfd
-from sandbox.box.command import Inside
+from sandbox.box.drivers import driver
 from sandbox.box.ending import how_it_ended
 from sandbox.box.fds import readable
 from sandbox.box.keeper import keeper
-from sandbox.box.launch import Launched, launch
-from sandbox.box.output import Budget, Lines, OnBytes, OnLine, Pieces, Stream
+from sandbox.box.launched import DEFAULT_ENV, Inside, Launched
+from sandbox.box.output import Budget, Lines, Metered, OnBytes, OnLine, Pieces
 from sandbox.box.spec import Exit, Limits, Reason
 
 WATCH_S = 0.1  # between two looks at the limits
@@ -40,10 +39,7 @@ class Box:
         self._over = False
         budget = Budget(limits.output_bytes, lambda: self._end("output"))
         stdout = Pieces(on_stdout) if on_stdout else Lines("stdout", on_output)
-        self._streams = [
-            Stream(launched.bubblewrap.stdout, budget, stdout),
-            Stream(launched.bubblewrap.stderr, budget, Lines("stderr", on_output)),
-        ]
+        self._streams = Metered(budget, stdout), Metered(budget, Lines("stderr", on_output))
         self._deadline = asyncio.get_running_loop().time() + limits.wall_s
         self._exit = asyncio.create_task(self._supervise(), name=f"box {name}")
 
@@ -68,9 +64,9 @@ class Box:
         and one line, in the event loop. on_stdout: takes stdout instead, bytes as they come. The
         doors are open before the first instruction. Raises BoxError.
         """
-        inside = Inside(source, mounts or {}, env or {})
+        inside = Inside(source, mounts or {}, {**DEFAULT_ENV, **(env or {})})
         limits = limits or Limits()
-        launching = asyncio.create_task(launch(command, inside, limits, door_ports))
+        launching = asyncio.create_task(driver().launch(command, inside, limits, door_ports))
         try:
             return cls(name, await asyncio.shield(launching), limits, on_output, on_stdout)
         except asyncio.CancelledError:
@@ -139,9 +135,7 @@ class Box:
         try:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(self._watch())
-                for stream in self._streams:
-                    tasks.create_task(stream.pump())
-                await readable(launched.bubblewrap.monitor)
+                tasks.create_task(launched.holder.pump(*self._streams))
                 await readable(launched.init)
                 watch.cancel()
         finally:
@@ -149,8 +143,9 @@ class Box:
             with launched.fds:
                 self._group.kill()
                 await readable(launched.init)
-                ended = self._how_it_ended()
+                ended = await self._how_it_ended()
                 await launched.room.clear()
+            await launched.holder.remove()
         return ended
 
     async def _watch(self) -> None:
@@ -162,8 +157,8 @@ class Box:
                 self._end(exceeded)
             await asyncio.sleep(WATCH_S)
 
-    def _how_it_ended(self) -> Exit:
+    async def _how_it_ended(self) -> Exit:
         launched = self._launched
+        told = await launched.holder.report()
         status = None if launched.program is None else pidfd.wait_status(launched.program)
-        report = os.read(launched.bubblewrap.status, 4096)  # complete: its writer has ended
-        return how_it_ended(status, report, self._group.exceeded(), self._cause)
+        return how_it_ended(status, told, self._group.exceeded(), self._cause)

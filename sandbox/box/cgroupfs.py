@@ -98,7 +98,7 @@ def _ticks(pid: int) -> str | None:
     return moment and moment.rpartition("/")[2]
 
 
-def _owner_gone(folder: Path) -> bool:
+def owner_gone(folder: Path) -> bool:
     namespace, pid, ticks = folder.name.split(".")[:3]
     return namespace == str(_pid_namespace()) and _ticks(int(pid)) != ticks
 
@@ -108,12 +108,12 @@ def orphans() -> Iterator[Path]:
     for mount in mounts():
         for path, _, _ in os.walk(mount.point):
             folder = Path(path)
-            if folder.parent.name == FOLDER and _owner_gone(folder):
+            if folder.parent.name == FOLDER and owner_gone(folder):
                 yield folder
 
 
-async def sweep_boxes() -> list[str]:
-    """End and remove every box whose supervisor has ended; return the names of the cgroups."""
+async def sweep_groups() -> list[str]:
+    """End and remove every cgroup of a box whose supervisor has ended; return their names."""
     found = list(orphans())
     for folder in found:
         await remove(folder)

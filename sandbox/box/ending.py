@@ -1,6 +1,5 @@
-"""How a program ended, from what the kernel, bubblewrap and the supervisor know of it."""
+"""How a program ended, from what the kernel, the driver and the supervisor know of it."""
 
-import json
 import os
 import signal
 
@@ -9,28 +8,22 @@ from sandbox.box.spec import Exit, Reason
 
 
 def how_it_ended(
-    status: int | None, report: bytes, exceeded: Exceeded | None, cause: Reason | None
+    status: int | None, told: int | None, exceeded: Exceeded | None, cause: Reason | None
 ) -> Exit:
     """Return the exit of a program.
 
-    status: as of os.wait, None when the kernel did not tell. report: what bubblewrap wrote after
-    the start; empty when it was killed itself. exceeded: the limit that the kernel counted a hit
-    of. cause: why we ended the box, None when we did not.
+    status: as of os.wait, None when the kernel did not tell. told: what the driver told, see
+    `Holder.report`. exceeded: the limit that the kernel counted a hit of. cause: why we ended the
+    box, None when we did not.
     """
-    told = _reported(report)
     code, signum = _decoded(status, told)
     if limit := exceeded or (cause if cause == "output" else None):
         return Exit(code, signum, limit)
     if code is None and signum in (None, signal.SIGKILL) and cause:
         return Exit(None, int(signal.SIGKILL), cause)
-    # Nobody of ours, and not the program either, which cannot reach bubblewrap's monitor.
+    # Nobody of ours, and not the program either, which cannot reach its holder.
     lost = told is None and code is None
     return Exit(code, signum, "lost" if lost else "exited")
-
-
-def _reported(report: bytes) -> int | None:
-    reports = [json.loads(line) for line in report.splitlines()]
-    return next((one["exit-code"] for one in reports if "exit-code" in one), None)
 
 
 def _decoded(status: int | None, told: int | None) -> tuple[int | None, int | None]:

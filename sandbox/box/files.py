@@ -1,9 +1,32 @@
-"""The copy of a submission that a box is shown."""
+"""What a box is shown: a copy of a submission, and the few files that programs want in /etc."""
 
 import shutil
 from pathlib import Path
 
 from sandbox.box.spec import BoxError
+
+UID = 10001  # of the program, where it cannot have one of its own
+
+
+def etc(uid: int) -> dict[str, str]:
+    """Return the files of /etc by name, for a program with that user (and group) id."""
+    return {
+        "passwd": f"app:x:{uid}:{uid}:app:/tmp:/bin/sh\n",
+        "group": f"app:x:{uid}:\n",
+        "hosts": "127.0.0.1 localhost box\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        "resolv.conf": "",
+    }
+
+
+def write_etc(folder: Path, uid: int) -> Path:
+    """Write the files of `etc` to a new folder, open to every user, and return it."""
+    folder.mkdir()
+    for name, text in etc(uid).items():
+        (folder / name).write_text(text)
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
 
 
 def copy_source(source: Path, target: Path) -> None:

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal, Protocol
 
 Exceeded = Literal["memory", "pids"]
 
-# bubblewrap's own two processes in every box: its monitor outside, its init inside.
+# What is not the program in the group of its box: bubblewrap's monitor and its init; the engine's
+# init, and then one program has a place more.
 OVERHEAD_PIDS = 2
 
 

@@ -1,12 +1,14 @@
 """The supervisor's side of the keeper: one per process, started when the first box is."""
 
 import atexit
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +64,22 @@ class Keeper:
         answer, fds = await self._ask(request, what.fds)
         return answer["pid"], fds[0]
 
-    async def listen(self, network: int, ports: Sequence[int]) -> dict[int, socket.socket]:
-        """Return non-blocking sockets listening on 127.0.0.1 inside a network namespace."""
+    @contextlib.asynccontextmanager
+    async def doors(
+        self, network: int, ports: Sequence[int]
+    ) -> AsyncIterator[dict[int, socket.socket]]:
+        """Non-blocking sockets, by port, that listen on 127.0.0.1 inside a network namespace.
+
+        They stay open when the block ends well, for whoever serves them.
+        """
+        with ExitStack() as undo:
+            doors = await self._listen(network, ports)
+            for door in doors.values():
+                undo.enter_context(door)
+            yield doors
+            undo.pop_all()
+
+    async def _listen(self, network: int, ports: Sequence[int]) -> dict[int, socket.socket]:
         if not ports:
             return {}
         _, fds = await self._ask({"verb": "listen", "ports": list(ports)}, [network])

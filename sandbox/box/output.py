@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from sandbox.box.fds import readable
 
@@ -91,20 +91,31 @@ class Pieces:
         """Nothing is kept back."""
 
 
-class Stream:
-    """One of the two output streams of a program."""
+class Metered:
+    """What one of the two output streams prints: counted against the budget of both."""
 
-    def __init__(self, fd: int, budget: Budget, sink: Lines | Pieces) -> None:
-        self.fd = fd
+    def __init__(self, budget: Budget, sink: Lines | Pieces) -> None:
         self._budget, self._sink = budget, sink
 
-    async def pump(self) -> None:
-        """Hand on all that is printed until nothing can write to the stream any more."""
-        os.set_blocking(self.fd, False)
-        while chunk := await self._read():
-            self._sink.take(self._budget.spend(chunk))
+    def take(self, chunk: bytes) -> None:
+        self._sink.take(self._budget.spend(chunk))
+
+    def end(self) -> None:
         self._sink.end()
 
-    async def _read(self) -> bytes:
-        await readable(self.fd)
-        return os.read(self.fd, CHUNK)
+
+async def pump(fd: int, stream: Metered) -> None:
+    """Hand on all that is written to a pipe until nothing can write to it any more."""
+    async for chunk in chunks(fd):
+        stream.take(chunk)
+    stream.end()
+
+
+async def chunks(fd: int) -> AsyncIterator[bytes]:
+    """Yield what comes through `fd`, piece by piece, until its end."""
+    os.set_blocking(fd, False)
+    while True:
+        await readable(fd)
+        if not (chunk := os.read(fd, CHUNK)):
+            return
+        yield chunk

@@ -40,9 +40,15 @@ async def test_sees_its_environment_and_nothing_else(start):
 
 
 async def test_runs_the_source_read_only_as_an_unprivileged_user(start):
-    run = await start("import os; print(os.getuid(), os.getcwd(), os.access('main.py', os.W_OK))")
+    run = await start(
+        "import os, pwd\n"
+        "print(os.getuid() > 10000, pwd.getpwuid(os.getuid()).pw_name, os.getgroups())\n"
+        "print(os.getcwd(), os.access('main.py', os.W_OK))"
+    )
     await run.box.wait()
-    assert run.lines == ["10001 /app False"]
+    assert run.lines[0].startswith("True app ")
+    assert "0" not in run.lines[0].strip("]").split("[")[1].split(", ")
+    assert run.lines[1] == "/app False"
 
 
 @pytest.mark.parametrize("code", [0, 1, 137, 143, 255])
@@ -180,9 +186,11 @@ async def test_cancelled_start_leaves_no_box(start, own_state: Path, delay):
     assert not list((own_state / "scratch").iterdir())
 
 
-async def test_end_of_bubblewrap_from_outside_is_lost(start):
+async def test_end_from_outside_is_lost(start, driver):
     run = await start(command=SLEEP)
-    signal.pidfd_send_signal(run.box._launched.bubblewrap.monitor, signal.SIGKILL)
+    holder = run.box._launched.holder
+    outside = holder.init if driver == "docker" else holder.monitor
+    signal.pidfd_send_signal(outside, signal.SIGKILL)
     assert (await run.box.wait()).reason == "lost"
 
 

@@ -32,17 +32,17 @@ def test_other_mounts_are_none_of_ours():
 
 
 def test_a_box_of_this_process_is_no_orphan():
-    assert not cgroupfs._owner_gone(Path(cgroupfs.box_name("box-1")))
+    assert not cgroupfs.owner_gone(Path(cgroupfs.box_name("box-1")))
 
 
 def test_a_box_of_an_ended_process_is_an_orphan():
     namespace, pid, _, name = cgroupfs.box_name("box-1").split(".")
-    assert cgroupfs._owner_gone(Path(f"{namespace}.{pid}.1.{name}"))
+    assert cgroupfs.owner_gone(Path(f"{namespace}.{pid}.1.{name}"))
 
 
 def test_a_box_of_another_pid_namespace_is_left_alone():
     _, pid, _, name = cgroupfs.box_name("box-1").split(".")
-    assert not cgroupfs._owner_gone(Path(f"1.{pid}.1.{name}"))
+    assert not cgroupfs.owner_gone(Path(f"1.{pid}.1.{name}"))
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.box import assurance, sweep_boxes
+from sandbox.box import assurance, driver_name, sweep_boxes
 from sandbox.box.cgroupfs import FOLDER, mounts
+from sandbox.box.docker.engine import OWNER, engine
 from sandbox.box.keeper import keeper
 from sandbox.home import home
 from sandbox.process import sweep
@@ -31,6 +32,14 @@ def cgroups() -> list[Path]:
     return [box for mount in mounts() for box in (mount.point / FOLDER).glob("*.*.*.*")]
 
 
+def containers() -> list[str]:
+    """Whose boxes the engine has, by owner; none with the other driver."""
+    if driver_name() != "docker":
+        return []
+    with engine("counting boxes") as client:
+        return [box.labels[OWNER] for box in client.containers.list(True, filters={"label": OWNER})]
+
+
 def left() -> dict[str, int]:
     """Count what a box could leave behind, on the whole machine where that is possible."""
     keeper_pid = keeper().process.pid
@@ -40,14 +49,15 @@ def left() -> dict[str, int]:
         "our descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "the keeper's descriptors": len(list(Path(f"/proc/{keeper_pid}/fd").iterdir())),
         "folders": len(list((home().state / "scratch").iterdir())),
+        "containers": len(containers()),
         "cgroups": len([box for box in cgroups() if f".{os.getpid()}." in box.name]),
     }
 
 
-async def test_thirty_boxes_leave_nothing(start_hostile, start):
-    await (await start(command=["true"])).box.wait()
+async def test_many_boxes_leave_nothing(start_hostile, start, driver):
+    await asyncio.gather(*[one_honest(start) for _ in range(8)])  # a thread each, with a connection
     before = left()
-    for number in range(10):
+    for number in range({"process": 10, "docker": 2}[driver]):
         for program in ENDINGS:
             run = await start_hostile(program, door_ports=[9092])
             if number % 2:
@@ -62,10 +72,15 @@ async def test_thirty_boxes_leave_nothing(start_hostile, start):
     assert left() == before
 
 
+async def one_honest(start) -> None:
+    await (await start(command=["true"])).box.wait()
+
+
 SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
 from sandbox.box import Box
+from sandbox.box.docker.engine import OWNER, engine
 from sandbox.box.keeper import keeper
 
 async def main():
@@ -78,8 +93,9 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize("driver", ["process"], indirect=True)
 @pytest.mark.parametrize("first", ["supervisor", "keeper"])
-async def test_killed_supervisor_leaves_nothing_after_the_sweep(tmp_path, own_state, first):
+async def test_killed_supervisor_leaves_nothing_after_the_sweep(tmp_path, own_state, driver, first):
     command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:  # noqa: ASYNC220
         keeper_pid = int(supervisor.stdout.readline())
@@ -97,6 +113,18 @@ async def test_killed_supervisor_leaves_nothing_after_the_sweep(tmp_path, own_st
     assert not list((own_state / "scratch").iterdir())
 
 
+@pytest.mark.parametrize("driver", ["docker"], indirect=True)
+async def test_killed_supervisor_leaves_no_container_after_the_sweep(tmp_path, own_state, driver):
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:  # noqa: ASYNC220
+        supervisor.stdout.readline()
+        assert [name for name in containers() if f".{supervisor.pid}." in name]
+        supervisor.kill()
+    assert [name for name in await sweep_boxes() if f".{supervisor.pid}." in name]
+    assert not [name for name in containers() if f".{supervisor.pid}." in name]
+    assert not any(f".{supervisor.pid}." in box.name for box in cgroups())
+
+
 def wait_for_end(pidfd: int) -> None:
     assert select.select([pidfd], [], [], 10)[0]
     os.close(pidfd)
@@ -110,6 +138,7 @@ async def test_sweep_spares_the_boxes_of_the_living(start):
     await run.box.thaw()
 
 
+@pytest.mark.parametrize("driver", ["process"], indirect=True)
 async def test_new_keeper_after_the_old_one_was_killed(start):
     run = await start(command=["sleep", "1000"])
     keeper().process.kill()

@@ -9,10 +9,11 @@ from sandbox.box.output import (
     LINE_COST,
     Budget,
     Lines,
+    Metered,
     Pieces,
-    Stream,
     printable,
 )
+from sandbox.box.output import pump as pump_output
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,8 @@ async def pump(written: bytes, output_bytes: int, sink: Lines | Pieces) -> list[
     os.write(writing, written)
     os.close(writing)
     try:
-        await Stream(reading, Budget(output_bytes, lambda: empty.append("empty")), sink).pump()
+        budget = Budget(output_bytes, lambda: empty.append("empty"))
+        await pump_output(reading, Metered(budget, sink))
     finally:
         os.close(reading)
     return empty

@@ -6,26 +6,26 @@ from pathlib import Path
 import pytest
 
 from sandbox.box import Box, BoxError
-from sandbox.box.toolbox import toolbox
+from sandbox.box.process.toolbox import toolbox
 
 pytestmark = pytest.mark.services
 
 
 async def test_symbolic_link_in_the_source_is_refused(start, tmp_path, own_state):
-    (tmp_path / "program-0").mkdir()
-    (tmp_path / "program-0" / "main.py").symlink_to("/etc/shadow")
+    (tmp_path / "program-1").mkdir()
+    (tmp_path / "program-1" / "main.py").symlink_to("/etc/shadow")
     with pytest.raises(BoxError, match=r"main\.py is not a plain file or folder"):
-        await Box.start("app", command=["true"], source=tmp_path / "program-0", on_output=print)
+        await Box.start("app", command=["true"], source=tmp_path / "program-1", on_output=print)
     assert not list((own_state / "scratch").iterdir())
 
 
-async def test_fifo_in_the_source_is_refused(tmp_path):
+async def test_fifo_in_the_source_is_refused(tmp_path, driver):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BoxError, match="pipe is not a plain file"):
         await Box.start("app", command=["true"], source=tmp_path, on_output=print)
 
 
-async def test_mount_that_is_not_there_is_told_in_bubblewraps_words(tmp_path, own_state):
+async def test_mount_that_is_not_there_is_told_in_the_drivers_words(tmp_path, own_state, driver):
     with pytest.raises(BoxError, match="/nowhere"):
         await Box.start(
             "app",

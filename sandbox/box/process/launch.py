@@ -4,20 +4,18 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from sandbox.box import pidfd
-from sandbox.box.command import Inside, arguments, command_line
 from sandbox.box.fds import Fds, memory_file, pending, readable, readable_now
 from sandbox.box.keeper import Spawn, keeper
+from sandbox.box.launched import START_S, Inside, Launched
+from sandbox.box.output import Metered, pump
+from sandbox.box.process.command import arguments, command_line
+from sandbox.box.process.toolbox import toolbox
 from sandbox.box.room import Room
 from sandbox.box.spec import BoxError, Limits
-from sandbox.box.toolbox import toolbox
-
-START_S = 60  # takes 0.03; more than this only when the machine stands still
 
 
 @dataclass(frozen=True)
@@ -30,22 +28,15 @@ class Bubblewrap:
     status: int  # what it reports of the box
     block: int  # a byte into it starts the program
 
+    async def pump(self, stdout: Metered, stderr: Metered) -> None:
+        await asyncio.gather(pump(self.stdout, stdout), pump(self.stderr, stderr))
 
-@dataclass(frozen=True)
-class Launched:
-    """A box whose program has been started.
+    async def report(self) -> int | None:
+        await readable(self.monitor)
+        return reported_exit(os.read(self.status, 4096))  # complete: its writer has ended
 
-    init: pidfd of the first process inside; when it has ended, no other is left. program: pidfd
-    of the program, None if it ended before we saw it. network: the box's network namespace.
-    """
-
-    room: Room
-    fds: Fds  # closes the descriptors of all of this, but the doors
-    bubblewrap: Bubblewrap
-    init: int
-    program: int | None
-    network: int
-    doors: dict[int, socket.socket]
+    async def remove(self) -> None:
+        """Nothing is left of a bubblewrap that has ended."""
 
 
 async def launch(
@@ -75,27 +66,25 @@ async def _run(room: Room, fds: Fds, bubblewrap: Bubblewrap, door_ports: Sequenc
     init = fds.keep(os.pidfd_open(init_pid))
     network = fds.keep(os.open(f"/proc/{init_pid}/ns/net", os.O_RDONLY))
     room.group.enclose(init_pid)
-    doors = await keeper().listen(network, door_ports)
-    with ExitStack() as undo:
-        for door in doors.values():
-            undo.enter_context(door)
+    async with keeper().doors(network, door_ports) as doors:
         program = await _release(bubblewrap, init_pid)
-        if program is not None:
-            fds.keep(program)
-        undo.pop_all()
+    if program is not None:
+        fds.keep(program)
     return Launched(room, fds.pop_all(), bubblewrap, init, program, network, doors)
 
 
 async def _spawn(
     room: Room, fds: Fds, argv: Sequence[str], args: bytes, limits: Limits
 ) -> Bubblewrap:
+    from sandbox.box import seccomp  # BoxError where the system's library is missing
+
     with Fds() as theirs:
         pairs = [os.pipe() for _ in range(4)]
         (stdout, out), (stderr, err), (status, report), (release, block) = pairs
         for fd in (stdout, stderr, status, block):
             fds.keep(fd)
         given = [os.open(os.devnull, os.O_RDONLY), out, err]
-        given += [memory_file(args), memory_file(_system_call_filter()), report, release]
+        given += [memory_file(args), memory_file(seccomp.program()), report, release]
         for fd in given:
             theirs.keep(fd)
         spawn = Spawn(argv, given, room.uid, _rlimits(limits), room.group.joins)
@@ -105,22 +94,19 @@ async def _spawn(
     return Bubblewrap(monitor, stdout, stderr, status, block)
 
 
-def _system_call_filter() -> bytes:
-    try:
-        from sandbox.box import seccomp  # looks for the library of the system when imported
-    except RuntimeError as error:
-        raise BoxError(
-            "libseccomp is missing. On Debian and Ubuntu: apt-get install libseccomp2"
-        ) from error
-    return seccomp.program()
-
-
 def _rlimits(limits: Limits) -> dict[str, int]:
     return {
         "RLIMIT_NOFILE": limits.nofile,
         "RLIMIT_FSIZE": limits.file_mb << 20,
         "RLIMIT_CORE": 0,
     }
+
+
+def reported_exit(lines: bytes) -> int | None:
+    """Return the exit code in what bubblewrap writes of a box, after its start; None when it was
+    ended before it could write."""
+    reports = [json.loads(line) for line in lines.splitlines()]
+    return next((one["exit-code"] for one in reports if "exit-code" in one), None)
 
 
 async def _first_process(bubblewrap: Bubblewrap) -> int:
