@@ -37,7 +37,7 @@ from graders.verdict import (
     skipped,
     wants_another,
 )
-from sandbox.box import Limits
+from sandbox.box import Limits, driver_name
 from sandbox.broker import Broker
 from sandbox.building import APP, BuildRefused, build
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
@@ -86,7 +86,7 @@ async def grade(
         try:
             source = await make_program(submission, runtime, Path(folder), on_event)
         except BuildRefused as refusal:
-            result = report.refused(challenge, seed, refusal.said)
+            result = report.refused(challenge, seed, driver_name(), refusal.said)
             on_event({"type": "report", "report": dict(result.data)})
             return result
         program = Program(
@@ -181,6 +181,7 @@ class Grading:
         run = {
             "challenge": self.challenge.name,
             "seed": self.seed,
+            "driver": driver_name(),
             "scenarios": [scenario.name for scenario in self.chosen],
             "attempts": {name: len(each) for name, each in self.attempts.items()},
             "skips": self.skips,
@@ -287,7 +288,7 @@ class Grading:
             challenge=self.challenge.name,
             scenario=scenario.name,
             seed=self.seed,
-            driver="process",
+            driver=driver_name(),
             group="",
             topics={},
         )
@@ -344,7 +345,8 @@ def conclude_all(
         else conclude(name, attempts[name], checks, hopeless=hopeless)
         for name in run["scenarios"]
     ]
-    return report.build(challenge, run["seed"], outcomes, run["timing"], run["versions"])
+    facts = (run["timing"], run["versions"])
+    return report.build(challenge, run["seed"], run["driver"], outcomes, *facts)
 
 
 def recheck(history_dir: Path, challenge: Challenge) -> Report:

@@ -16,6 +16,7 @@ from graders.sink import open_sink
 from graders.spec import Answer, AppSpec, Challenge, Scenario, ServiceSpec
 from graders.tail import Tail
 from graders.trouble import PlatformFault
+from sandbox.box import driver_name
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, HttpRequest, HttpResponse, HttpService, Policy
 from sandbox.postgres import Cluster, lend_database
@@ -54,7 +55,7 @@ async def open_lab(
         challenge=challenge.name,
         scenario=scenario.name,
         seed=seed,
-        driver="process",
+        driver=driver_name(),
         group=groups[challenge.apps[0].name],
         groups={groups[app.name]: promises(app, topics) for app in challenge.declared},
         topics=inputs,

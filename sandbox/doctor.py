@@ -1,5 +1,6 @@
 """Looks whether this machine has what the platform needs, and says what to do where it has not."""
 
+import asyncio
 import importlib
 import os
 import platform
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sandbox.box.assurance import assurance
+from sandbox.box import assurance, driver_name
+from sandbox.box.preflight import preflight
 from sandbox.box.process.toolbox import toolbox
 from sandbox.home import closed_parent, home
 from sandbox.process import SERVICE_USER, SandboxError, make_service_user, service_user
@@ -20,6 +22,7 @@ from sandbox.process import SERVICE_USER, SandboxError, make_service_user, servi
 DISK_MB = 2000  # all assets, with Java and Go for candidates: 1100; two clusters, brokers' data
 MEMORY_MB = 1200  # everything idle with one warm broker: 700; two boxes
 PROBE_TIMEOUT = 20.0
+BOXES_REMEDY = "Do not run strangers' programs here; try the other driver: OFFSETZERO_DRIVER"
 
 State = Literal["ok", "weak", "broken"]
 
@@ -47,8 +50,9 @@ def examine(ports: Sequence[tuple[str, int]] = ()) -> Iterator[Probe]:
     yield probe_disk()
     yield probe_memory()
     yield probe_seccomp()
-    yield probe_bubblewrap()
-    yield probe_limits()
+    yield probe_engine() if driver_name() == "docker" else probe_bubblewrap()
+    yield from probe_boxes()
+    yield probe_assurance()
     for host, port in ports:
         yield probe_port(host, port)
 
@@ -169,6 +173,7 @@ def namespaces_remedy(settings: Path) -> str:
     if value("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
             "AppArmor restricts user namespaces (Ubuntu 24.04 does): "
+            "use a Docker engine (OFFSETZERO_DRIVER=docker, as root), or "
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         )
     return (
@@ -178,12 +183,41 @@ def namespaces_remedy(settings: Path) -> str:
     )
 
 
-def probe_limits() -> Probe:
+def probe_engine() -> Probe:
+    """A Docker engine answers, and we may enter its containers' networks."""
+    if os.geteuid() != 0:
+        remedy = "Start us as root, or use the driver `process`: OFFSETZERO_DRIVER=process"
+        return Probe("Docker engine", "broken", "we are not root", remedy)
+    try:
+        from sandbox.box.docker.engine import engine
+
+        with engine("answering") as client:
+            return Probe("Docker engine", "ok", f"version {client.version()['Version']}")
+    except SandboxError as error:
+        remedy = "On Debian and Ubuntu: apt-get install docker.io. Elsewhere, name it: DOCKER_HOST"
+        return Probe("Docker engine", "broken", str(error), remedy)
+
+
+def probe_boxes() -> Iterator[Probe]:
+    """What a box promises, tried out."""
+    try:
+        claims = asyncio.run(preflight())
+    except SandboxError as error:
+        yield Probe("boxes", "broken", str(error), "Mend what is broken above; else tell us.")
+        return
+    for claim in claims:
+        remedy = "" if claim.holds else f"A program could get out, or too much. {BOXES_REMEDY}"
+        state: State = "ok" if claim.holds else "broken"
+        yield Probe(f"box, {claim.what}", state, claim.found, remedy)
+
+
+def probe_assurance() -> Probe:
     found = assurance()
+    reached = f"level '{found.level}': driver {found.driver}, limits by {found.limits}"
     if not found.gaps:
-        return Probe("limits", "ok", f"{found.limits}, a user of its own for each box")
+        return Probe("assurance", "ok", f"{reached}, a user of its own for each box")
     remedy = "Start the platform as root to have all limits enforced."
-    return Probe("limits", "weak", f"{found.limits}. {' '.join(found.gaps)}", remedy)
+    return Probe("assurance", "weak", f"{reached}. {' '.join(found.gaps)}", remedy)
 
 
 def probe_port(host: str, port: int) -> Probe:

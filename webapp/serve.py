@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from sandbox.box import check_level
 from sandbox.doctor import examine
 from sandbox.postgres import Cluster
 from sandbox.process import SandboxError
@@ -31,7 +32,7 @@ Say = Callable[[str], None]
 
 async def serve(host: str, port: int, workers: int, say: Say) -> None:
     """Serve until SIGTERM or SIGINT. Raises SandboxError when the machine is not fit for it."""
-    check_machine(host, port)
+    await asyncio.to_thread(check_machine, host, port)
     await prepare(say)
     await asyncio.to_thread(frontend_build.build, say)
     stopped = stop_signal()
@@ -80,6 +81,7 @@ def check_machine(host: str, port: int) -> None:
     if broken:
         lines = [f"{probe.what}: {probe.found}\n  {probe.remedy}" for probe in broken]
         raise SandboxError("This machine is not ready.\n" + "\n".join(lines))
+    check_level(serves_strangers=host not in LOOPBACK or bool(os.environ.get("OFFSETZERO_URL")))
 
 
 def set_up(cluster: Cluster) -> tuple[dict[str, str], demo.Demo | None]:

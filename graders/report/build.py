@@ -41,6 +41,7 @@ class Report:
 def build(
     challenge: Challenge,
     seed: int,
+    driver: str,
     outcomes: Sequence[ScenarioOutcome],
     timing: Mapping[str, float],
     versions: Mapping[str, str],
@@ -58,7 +59,7 @@ def build(
             "verdict": verdict,
             "score": score(verdicts, challenge.checks),
             "headline": headline(verdict, checks, outcomes),
-            "driver": "process",
+            "driver": driver,
             "skills": skills(challenge.checks, verdicts),
             "scenarios": [scenario_part(challenge, outcome) for outcome in outcomes],
             "checks": checks,
@@ -70,7 +71,7 @@ def build(
     )
 
 
-def refused(challenge: Challenge, seed: int, problems: Sequence[str]) -> Report:
+def refused(challenge: Challenge, seed: int, driver: str, problems: Sequence[str]) -> Report:
     """The report on a submission that is not fit to be started: every check that needs it to run
     is INCONCLUSIVE, progress is FAIL."""
     verdicts = {
@@ -87,7 +88,7 @@ def refused(challenge: Challenge, seed: int, problems: Sequence[str]) -> Report:
             "verdict": Verdict.FAIL,
             "score": 0.0,
             "headline": f"The program was not started: {problems[0]}",
-            "driver": "process",
+            "driver": driver,
             "skills": skills(challenge.checks, verdicts),
             "scenarios": [],
             "checks": checks,

@@ -7,13 +7,14 @@ process_tree) limits, counts and freezes, `output` carries what is printed, `end
 program ended.
 """
 
-from sandbox.box.assurance import Assurance, assurance
+from sandbox.box.assurance import LEVELS, Assurance, assurance, check_level
 from sandbox.box.box import Box
 from sandbox.box.drivers import DRIVERS, driver_name, sweep_boxes
 from sandbox.box.spec import BoxError, Exit, Limits, Reason
 
 __all__ = [
     "DRIVERS",
+    "LEVELS",
     "Assurance",
     "Box",
     "BoxError",
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "Reason",
     "assurance",
+    "check_level",
     "driver_name",
     "sweep_boxes",
 ]

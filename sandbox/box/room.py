@@ -6,9 +6,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.box.assurance import new_group
 from sandbox.box.files import copy_source
 from sandbox.box.group import Group
+from sandbox.box.groups import new_group
 from sandbox.box.spec import Limits
 from sandbox.process import Scratch
 

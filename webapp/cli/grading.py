@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from webapp.cli.shared import FILE, FOLDER, kept_or_temporary, say, usage_errors
+from webapp.cli.shared import FILE, FOLDER, driver_option, kept_or_temporary, say, usage_errors
 from webapp.config import VISIBLE_SEED
 
 
@@ -56,11 +56,11 @@ def skills(challenge) -> list[str]:
 @click.option("--language", default="", help="If not that of the entry point.")
 @click.option("--seed", default=VISIBLE_SEED, show_default=True, help="What is drawn at random.")
 @click.option("--scenario", "scenarios", multiple=True, help="Play only this one; repeatable.")
-@click.option("--driver", default="process", show_default=True, type=click.Choice(["process"]))
+@driver_option
 @click.option("--json", "json_file", type=FILE, help="Write the report as JSON.")
 @click.option("--html", "html_file", type=FILE, help="Write the report as one HTML page.")
 @click.option("--history", type=FOLDER, help="Keep the histories here, for `recheck`.")
-def grade(challenge, path, language, seed, scenarios, driver, json_file, html_file, history):
+def grade(challenge, path, language, seed, scenarios, json_file, html_file, history):
     """Grade the program at PATH (a folder, or one file) against CHALLENGE.
 
     The story is told on standard error, the report printed on standard output.
@@ -124,6 +124,7 @@ def deliver(report, json_file: Path | None, html_file: Path | None) -> None:
     type=click.IntRange(1, 8),
     help="So many gradings side by side.",
 )
+@driver_option
 @click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON.")
 @click.option("--history", type=FOLDER, help="Keep the histories here.")
 def verify(challenge, repeat, only, seed, quick, jobs, json_file, history):

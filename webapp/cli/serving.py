@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from webapp.cli.shared import say
+from webapp.cli.shared import driver_option, say
 from webapp.config import Config, database_url, histories
 
 
@@ -17,6 +17,7 @@ from webapp.config import Config, database_url, histories
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Grading processes."
 )
+@driver_option
 def serve(host: str, port: int, workers: int) -> None:
     """Start everything on this machine."""
     from webapp.serve import serve
@@ -54,10 +55,14 @@ def web(host: str, port: int, processes: int) -> None:
 @click.option(
     "--concurrency", default=1, show_default=True, type=click.IntRange(1), help="Runs at a time."
 )
+@driver_option
 def worker(concurrency: int) -> None:
     """Start a grading worker, on the database of DATABASE_URL."""
+    from sandbox.box import check_level
     from sandbox.setup import prepare
     from webapp.grading.worker import work
+
+    check_level()
 
     async def prepared() -> None:
         await prepare(say)
@@ -67,6 +72,7 @@ def worker(concurrency: int) -> None:
 
 
 @click.command()
+@driver_option
 def setup() -> None:
     """Download, verify and build what the platform needs."""
     from sandbox.setup import prepare
@@ -77,6 +83,7 @@ def setup() -> None:
 
 
 @click.command()
+@driver_option
 def doctor() -> None:
     """Look whether this machine has what the platform needs."""
     from sandbox.doctor import examine

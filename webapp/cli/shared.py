@@ -1,5 +1,6 @@
 """What the commands share."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,23 @@ import click
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+DRIVERS = ("process", "docker")  # of sandbox.box, which takes long to load
+
+
+def _use_driver(context: click.Context, option: click.Parameter, name: str) -> None:
+    os.environ["OFFSETZERO_DRIVER"] = name  # for our own processes, too
+
+
+driver_option = click.option(
+    "--driver",
+    default=DRIVERS[0],
+    show_default=True,
+    envvar="OFFSETZERO_DRIVER",
+    type=click.Choice(DRIVERS),
+    callback=_use_driver,
+    expose_value=False,
+    help="Who makes the programs' boxes: bubblewrap, or a Docker engine.",
+)
 
 
 def say(text: str) -> None:

@@ -131,7 +131,6 @@ def _mounts(inside: Inside) -> Iterator[Mount]:
 def _confinement() -> dict[str, Any]:
     """What keeps a program in: no network, no capability, nothing to change."""
     return {
-        "runtime": os.environ.get("OFFSETZERO_DOCKER_RUNTIME") or None,
         "network_mode": "none",
         "ipc_mode": "private",
         "cgroupns": "private",
