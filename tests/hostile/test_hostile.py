@@ -13,6 +13,7 @@ from challenges.catalogue import load
 from graders.grade import grade
 from graders.report import Report
 from graders.spec import Submission
+from sandbox.box import driver_name
 from sandbox.pool import BrokerPool
 from sandbox.postgres import Cluster
 
@@ -75,3 +76,12 @@ async def test_hostile(pool: BrokerPool, cluster: Cluster, tmp_path: Path, case:
     assert all(named[check] == case.verdict for check in case.checks)
     honest = await graded("honest work", pool, cluster, tmp_path / "honest")
     assert honest.verdict == "PASS", honest.data
+    assert {report.data["driver"], honest.data["driver"]} == {driver_name()}
+
+
+@pytest.mark.parametrize("driver", ["docker"], indirect=True)
+@pytest.mark.parametrize("case", TELLING[-1:], ids=str)
+async def test_verdicts_are_the_same_with_docker(
+    pool: BrokerPool, cluster: Cluster, tmp_path: Path, driver: str, case: Case
+):
+    await test_hostile(pool, cluster, tmp_path, case)

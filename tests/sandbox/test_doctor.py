@@ -13,7 +13,7 @@ from sandbox.doctor import examine, namespaces_remedy, probe_folders, probe_port
 def test_a_machine_that_runs_these_tests_has_all_that_is_needed():
     probes = list(examine())
     assert [probe for probe in probes if probe.state == "broken"] == []
-    assert "bubblewrap" in [probe.what for probe in probes]
+    assert {"bubblewrap", "box, network", "assurance"} <= {probe.what for probe in probes}
 
 
 def test_whatever_is_not_ok_has_a_remedy_and_only_that(monkeypatch):
@@ -22,6 +22,13 @@ def test_whatever_is_not_ok_has_a_remedy_and_only_that(monkeypatch):
     probes = {probe.what: probe for probe in examine()}
     assert (probes["disk"].state, probes["memory"].state) == ("broken", "weak")
     assert all(bool(probe.remedy) == (probe.state != "ok") for probe in probes.values())
+
+
+def test_an_engine_that_does_not_answer_is_broken(monkeypatch):
+    monkeypatch.setenv("OFFSETZERO_DRIVER", "docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    probe = {probe.what: probe for probe in examine()}["Docker engine"]
+    assert probe.state == "broken" and probe.remedy
 
 
 def test_a_taken_port_is_named_with_what_to_do():

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from challenges.catalogue import names
-from webapp.cli import main
+from sandbox.box import DRIVERS
+from webapp.cli import main, shared
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def offsetzero(monkeypatch, capsys):
     """A function that runs a command; returns exit code, standard output, standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("OFFSETZERO_DRIVER", "")  # a command may set it
         monkeypatch.setattr(sys, "argv", ["offsetzero", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -46,6 +48,10 @@ def test_wrong_use_exits_with_64_and_says_what_is_right(offsetzero, arguments, w
     code, out, err = offsetzero(*arguments)
     assert (code, out) == (64, "")
     assert words in err
+
+
+def test_drivers_are_those_of_the_boxes():
+    assert shared.DRIVERS == DRIVERS
 
 
 def test_a_fault_of_ours_is_no_failed_check(offsetzero, monkeypatch):

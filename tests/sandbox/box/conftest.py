@@ -1,23 +1,19 @@
 """A way to run programs in boxes that leaves nothing behind when the test ends."""
 
 import asyncio
-import contextlib
-import os
-import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
-from docker.errors import DockerException
 
-from sandbox.box import DRIVERS, Box
+from sandbox.box import Box
 from sandbox.runtimes import get_runtime
 from sandbox.setup import prepare
+from tests.drivers import driver, engine
+
+__all__ = ["driver", "engine"]
 
 HOSTILE = Path(__file__).with_name("hostile")
 Start = Callable[..., Awaitable["Run"]]
@@ -56,64 +52,6 @@ def own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         Path(folder).chmod(0o755)
         monkeypatch.setenv("OFFSETZERO_STATE", folder)
         yield Path(folder)
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[str]:
-    """The address of a Docker engine: the one that answers here, else one that we start.
-
-    Skips where there is none and none can be started.
-    """
-    if answers(None):
-        yield os.environ.get("DOCKER_HOST", "")
-        return
-    if os.geteuid() != 0 or not shutil.which("dockerd"):
-        pytest.skip("no Docker engine answers, and none can be started (dockerd, as root)")
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="offsetzero-docker-"))
-        yield stack.enter_context(started_engine(Path(folder)))
-
-
-@contextlib.contextmanager
-def started_engine(folder: Path) -> Iterator[str]:
-    """An engine of our own: without a bridge and firewall rules, which no box needs."""
-    address = f"unix://{folder}/docker.sock"
-    places = [f"--{name}={folder}/{name}" for name in ("data-root", "exec-root", "pidfile")]
-    apart = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
-    log = folder / "log"
-    with log.open("wb") as said:
-        daemon = subprocess.Popen(
-            ["dockerd", f"--host={address}", *places, *apart], stdout=said, stderr=said
-        )
-    try:
-        while not answers(address):
-            if daemon.poll() is not None:
-                words = log.read_text(errors="replace")[-2000:]
-                pytest.skip(f"the Docker engine does not start here: {words}")
-            time.sleep(0.05)
-        yield address
-    finally:
-        daemon.terminate()
-        daemon.wait()
-
-
-def answers(address: str | None) -> bool:
-    """Tell whether an engine answers at `address`, or where the environment says."""
-    try:
-        client = docker.DockerClient(address) if address else docker.from_env()
-        with contextlib.closing(client):
-            return client.ping()
-    except DockerException:
-        return False
-
-
-@pytest.fixture(params=DRIVERS)
-def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The test runs with every driver."""
-    monkeypatch.setenv("OFFSETZERO_DRIVER", request.param)
-    if request.param == "docker":
-        monkeypatch.setenv("DOCKER_HOST", request.getfixturevalue("engine"))
-    return request.param
 
 
 @pytest.fixture
