@@ -46,13 +46,16 @@ def book(db, event):
         )
 
 
-def work(booking=book):
-    """Do what is asked, until SIGTERM. `booking` does what one event needs."""
+def work(booking=book, payments=None):
+    """Do what is asked, until SIGTERM. `booking` does what one event needs; `payments` is a
+    consumer that has begun already."""
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    db, payments = database(), consumer()
+    db = database()
     db.execute("create table if not exists processed_events (event_id text primary key)")
-    payments.subscribe([TOPIC])
+    if payments is None:
+        payments = consumer()
+        payments.subscribe([TOPIC])
     while not stop:
         message = payments.poll(0.2)
         if message is not None and not message.error():

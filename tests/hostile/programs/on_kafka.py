@@ -120,3 +120,64 @@ def slow_loris():
     for wire in kept:
         wire.close()
     work()
+
+
+def storms_the_group():
+    """Joins and leaves as fast as it can: each time, the whole group starts anew."""
+    for _ in range(15):
+        member = consumer()
+        member.subscribe([TOPIC])
+        member.poll(0.2)
+        member.close()
+    print("stormed")
+    work()
+
+
+def asks_without_end():
+    """Every question costs the broker, and the history if it were kept."""
+    admin = AdminClient({"bootstrap.servers": SERVERS})
+    for _ in range(3000):
+        admin.list_topics(timeout=5)
+    print("asked")
+    work()
+
+
+def commits_the_end_of_time():
+    """Whoever takes over from there will never see a record."""
+    ahead = consumer()
+    ahead.subscribe([TOPIC])
+    while not ahead.assignment():
+        ahead.poll(0.2)
+    ahead.commit(offsets=[TopicPartition(TOPIC, 0, 2**63 - 1)], asynchronous=False)
+    print("committed")
+    ahead.close()
+    work()
+
+
+def transactional(name):
+    producer = Producer({"bootstrap.servers": SERVERS, "transactional.id": name})
+    producer.init_transactions(10)
+    return producer
+
+
+def many_transactional_ids():
+    """The broker keeps each for a week."""
+    kept = []
+    for number in range(20):
+        kept = [*kept[-3:], transactional(f"mine-{number}-{'x' * 200}")]
+    print("known by many names")
+    work()
+
+
+def hanging_transaction():
+    """Offsets in a transaction that never ends: pending until the broker gives it up."""
+    payments = consumer()
+    payments.subscribe([TOPIC])
+    while not payments.assignment():
+        payments.poll(0.2)
+    producer = transactional("hanging")
+    producer.begin_transaction()
+    offsets = [TopicPartition(TOPIC, 0, 1)]
+    producer.send_offsets_to_transaction(offsets, payments.consumer_group_metadata(), 10)
+    print("hanging")
+    work(payments=payments)
