@@ -41,9 +41,9 @@ verify: $(VENV)/.dev ## Known solutions of every challenge against the checks, o
 	$(BIN)/offsetzero setup
 	@failed=0; for name in $(CHALLENGES); do echo "== $$name"; $(BIN)/offsetzero verify $$name $(VERIFY_ARGS) || failed=1; done; exit $$failed
 
-verify-long: $(VENV)/.dev ## The same, REPEAT=20 times, counting flips (many hours)
+verify-long: $(VENV)/.dev ## The same, REPEAT=20 times, counting flips; then the long tests (many hours)
 	$(BIN)/offsetzero setup
-	@failed=0; for name in $(CHALLENGES); do echo "== $$name"; $(BIN)/offsetzero verify $$name --repeat $(REPEAT) $(VERIFY_ARGS) || failed=1; done; exit $$failed
+	@failed=0; for name in $(CHALLENGES); do echo "== $$name"; $(BIN)/offsetzero verify $$name --repeat $(REPEAT) $(VERIFY_ARGS) || failed=1; done; $(BIN)/pytest -m long || failed=1; exit $$failed
 
 clean: ## Remove what the build made in this folder (not the platform's data)
 	rm -rf $(VENV) webapp/static/dist webapp/frontend/node_modules *.egg-info
