@@ -345,8 +345,8 @@ def conclude_all(
         else conclude(name, attempts[name], checks, hopeless=hopeless)
         for name in run["scenarios"]
     ]
-    facts = (run["timing"], run["versions"])
-    return report.build(challenge, run["seed"], run["driver"], outcomes, *facts)
+    driver = run.get("driver", "process")  # runs of before there were two do not tell
+    return report.build(challenge, run["seed"], driver, outcomes, run["timing"], run["versions"])
 
 
 def recheck(history_dir: Path, challenge: Challenge) -> Report:

@@ -143,8 +143,10 @@ class Box:
             with launched.fds:
                 self._group.kill()
                 await readable(launched.init)
-                ended = await self._how_it_ended()
-                await launched.room.clear()
+                try:
+                    ended = await self._how_it_ended()
+                finally:
+                    await launched.room.clear()
             await launched.holder.remove()
         return ended
 

@@ -42,7 +42,7 @@ def twice() -> History:
 def report(*histories: History) -> Report:
     attempts = [judge(history, ALL) for history in histories]
     outcome = conclude("a_tale", attempts, ALL)
-    return build(challenge(), 7, [outcome], {"total_s": 8.5}, {"kafka": "4.4.0"})
+    return build(challenge(), 7, "process", [outcome], {"total_s": 8.5}, {"kafka": "4.4.0"})
 
 
 def the_card() -> dict:
@@ -147,13 +147,13 @@ def test_exit_codes():
     broken = Tale()
     assert report(broken, broken, broken).exit_code == 2
     outcome = skipped("a_tale", "Not played.", ALL)
-    unplayed = build(challenge(), 7, [outcome], {}, {})
+    unplayed = build(challenge(), 7, "docker", [outcome], {}, {})
     assert (unplayed.verdict, unplayed.exit_code) == ("INCONCLUSIVE", 2)
     assert unplayed.data["not_exercised"] == [{"scenario": "a_tale", "text": "Not played."}]
 
 
 def test_a_program_that_could_not_be_started_is_told_why():
-    result = refused(challenge(), 7, ["There is no main.py."])
+    result = refused(challenge(), 7, "process", ["There is no main.py."])
     assert result.exit_code == 1
     assert "There is no main.py." in as_text(result)
     assert "There is no main.py." in as_html(result)
