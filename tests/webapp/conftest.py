@@ -249,7 +249,7 @@ def judged(session: Session, world: World) -> str:
     """The id of a run of candidate A that was judged."""
     run_id = world.run()["run"]["id"]
     lease = leases.claim(session, run_id, "test")
-    report = refused(catalogue.load(CHALLENGE), 7, ["main.py is missing"])
+    report = refused(catalogue.load(CHALLENGE), 7, "process", ["main.py is missing"])
     assert leases.record(session, lease, dict(report.data), "somewhere")
     session.commit()
     return run_id
