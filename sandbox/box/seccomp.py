@@ -51,6 +51,7 @@ FIRST_NEWER, LAST_NEWER = 450, 511  # numbers of calls younger than this list
 CLONE_NEW = 0x7E020000  # the flags of clone that make namespaces
 IOCTLS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX: type into somebody's terminal
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_MAX = 1, 2, 10, 16, 46
+OTHER_FAMILIES = sorted({*range(AF_MAX)} - {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK})
 CONDITIONAL = ("clone", "ioctl", "socket", "socketpair")
 
 
@@ -84,7 +85,7 @@ def _deny_sockets(rules: pyseccomp.SyscallFilter) -> None:
     """Leave unix, IPv4, IPv6 and the routing part of netlink."""
     refuse = pyseccomp.ERRNO(errno.EAFNOSUPPORT)
     for call in ("socket", "socketpair"):
-        for family in set(range(AF_MAX)) - {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}:
+        for family in OTHER_FAMILIES:
             rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.EQ, family))
         rules.add_rule(refuse, call, pyseccomp.Arg(0, pyseccomp.GE, AF_MAX))
         netlink = pyseccomp.Arg(0, pyseccomp.EQ, AF_NETLINK)
@@ -155,7 +156,7 @@ def _socket_rules() -> Iterator[dict[str, Any]]:
     for family in (AF_UNIX, AF_INET, AF_INET6):
         yield _rule(calls, args=[_arg(0, "EQ", family)])
     yield _rule(calls, args=[_arg(0, "EQ", AF_NETLINK), _arg(2, "EQ", 0)])
-    for family in set(range(AF_MAX)) - {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}:
+    for family in OTHER_FAMILIES:
         yield _rule(calls, errno.EAFNOSUPPORT, [_arg(0, "EQ", family)])
     yield _rule(calls, errno.EAFNOSUPPORT, [_arg(0, "GE", AF_MAX)])
     netlink = [_arg(0, "EQ", AF_NETLINK), _arg(2, "NE", 0)]

@@ -5,6 +5,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import docker
@@ -57,6 +58,7 @@ def image(client: docker.DockerClient) -> str:
     return name
 
 
+@cache
 def _root() -> bytes:
     """Return an archive of the few names that the root of a box has."""
     content = io.BytesIO()
