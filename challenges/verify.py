@@ -17,8 +17,7 @@ from challenges.catalogue import FOLDER, build, known, load, read_toml
 from graders.grade import grade
 from graders.spec import Challenge, Submission
 from graders.verdicts import Verdict
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from sandbox.runtimes import get_runtime
 
 EXPECT = "expect.toml"
@@ -138,9 +137,7 @@ async def verify(
     """
     challenge = load(name)
     chosen = [s for s in choose(solutions(challenge), only) if not s.missing]
-    databases = Cluster.programs()
-    await databases.start()
-    pool = BrokerPool(jobs)
+    pool = Pool(jobs)
     await pool.start()
     places = asyncio.Semaphore(jobs)
 
@@ -152,7 +149,6 @@ async def verify(
                 seed=turn,
                 scenarios=[solution.mistake.scenario] if quick and solution.mistake else None,
                 pool=pool,
-                databases=databases,
                 history_dir=history / f"{solution.name}-{turn}",
             )
         found = judge(solution, turn, report.data)

@@ -1,12 +1,14 @@
 """Grade a submission: play the scenarios, judge the histories, report.
 
-One broker serves all scenarios of a submission, two side by side; each has topics, a group and a
-database of its own. A transactional id is the broker's, so a program with Kafka transactions would
-fence itself from one scenario to the other: it is played one scenario at a time. Every attempt's
-history is saved, and `recheck` makes the same report from the saved histories alone.
+Two scenarios of a submission are played side by side, each with topics, a group and a database of
+its own, on the same broker and PostgreSQL server. A transactional id is the broker's, so a program
+with Kafka transactions would fence itself from one scenario to the other: it gets two of both.
+Every attempt's history is saved, and `recheck` makes the same report from the saved histories
+alone.
 """
 
 import asyncio
+import itertools
 import json
 import logging
 import tempfile
@@ -37,12 +39,11 @@ from graders.verdict import (
     skipped,
     wants_another,
 )
+from sandbox.backing import Backing
 from sandbox.box import Limits, driver_name
-from sandbox.broker import Broker
 from sandbox.building import APP, BuildRefused, build
 from sandbox.gateway.gateway import DATABASE_PORT, KAFKA_PORT
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from sandbox.process import SandboxError
 from sandbox.runtimes import Runtime, get_runtime
 from sandbox.runtimes import problems as source_problems
@@ -63,8 +64,7 @@ async def grade(
     submission: Submission,
     *,
     seed: int,
-    pool: BrokerPool,
-    databases: Cluster,
+    pool: Pool,
     history_dir: Path,
     scenarios: Sequence[str] | None = None,
     on_event: OnEvent = lambda event: None,
@@ -106,11 +106,10 @@ async def grade(
             ),
         )
         async with AsyncExitStack() as stack:
-            grading = Grading(
-                challenge, chosen, seed, program, pool, databases, history_dir, on_event, stack
-            )
-            if submission.has_transactions:
-                grading.side_by_side = 1
+            grounds = [Ground(pool, stack)]
+            if submission.has_transactions and len(chosen) > 1:
+                grounds.append(Ground(pool, stack))
+            grading = Grading(challenge, chosen, seed, program, grounds, history_dir, on_event)
             return await grading.run()
 
 
@@ -132,6 +131,35 @@ async def make_program(
 
 
 @dataclass
+class Ground:
+    """Where scenarios are played: a lent broker and PostgreSQL server, replaced by others when they
+    no longer answer. `lend_s` is how long was waited for them, `version` that of Kafka."""
+
+    pool: Pool
+    stack: AsyncExitStack
+    lend_s: float = 0.0
+    version: str = ""
+    _lent: tuple[Backing, Kafka] | None = None
+    _lending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def lent(self) -> tuple[Backing, Kafka]:
+        """Return what is lent, and our connection to its broker."""
+        async with self._lending:
+            if self._lent is None or not await self._lent[0].answers(within=ANSWER_S):
+                began = time.monotonic()
+                self._lent = await self._lend()
+                self.lend_s += time.monotonic() - began
+            return self._lent
+
+    async def _lend(self) -> tuple[Backing, Kafka]:
+        backing = await self.stack.enter_async_context(self.pool.lend())
+        self.version = backing.broker.version
+        kafka = Kafka(backing.broker.bootstrap)
+        self.stack.callback(kafka.close)
+        return backing, kafka
+
+
+@dataclass
 class Grading:
     """One submission being graded."""
 
@@ -139,21 +167,13 @@ class Grading:
     chosen: Sequence[Scenario]
     seed: int
     program: Program
-    pool: BrokerPool
-    databases: Cluster
+    grounds: Sequence[Ground]
     history_dir: Path
     on_event: OnEvent
-    stack: AsyncExitStack
-    side_by_side: int = SIDE_BY_SIDE
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     skips: dict[str, str] = field(default_factory=dict)
-    lend_s: float = 0.0
     check_s: float = 0.0
     program_cpu_s: float = 0.0
-    version: str = ""
-    _broker: Broker | None = None
-    _kafka: Kafka | None = None
-    _lending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def checks(self) -> list[str]:
@@ -165,14 +185,17 @@ class Grading:
         began, cpu = time.monotonic(), time.process_time()
         for scenario in self.chosen:
             self._tell(scenario, "waiting")
-        places = asyncio.Semaphore(self.side_by_side)
+        free = asyncio.Queue[Ground]()
+        for ground, _ in zip(itertools.cycle(self.grounds), range(SIDE_BY_SIDE), strict=False):
+            free.put_nowait(ground)
         async with asyncio.TaskGroup() as tasks:
             for scenario in self.chosen:
-                tasks.create_task(self._play_in_turn(scenario, places))
+                tasks.create_task(self._play_in_turn(scenario, free))
+        lend_s = max(ground.lend_s for ground in self.grounds)
         timing = {
             "queue_s": 0.0,
-            "lend_s": self.lend_s,
-            "run_s": time.monotonic() - began - self.lend_s - self.check_s,
+            "lend_s": lend_s,
+            "run_s": time.monotonic() - began - lend_s - self.check_s,
             "check_s": self.check_s,
             "total_s": time.monotonic() - began,
             "cpu_s": time.process_time() - cpu,
@@ -186,21 +209,28 @@ class Grading:
             "attempts": {name: len(each) for name, each in self.attempts.items()},
             "skips": self.skips,
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
-            "versions": {"kafka": self.version, "offsetzero": metadata.version("offsetzero")},
+            "versions": {
+                "kafka": self.grounds[0].version,
+                "offsetzero": metadata.version("offsetzero"),
+            },
         }
         (self.history_dir / RUN_FILE).write_text(json.dumps(run, indent=1), "utf-8")
         result = conclude_all(self.challenge, run, self.attempts)
         self.on_event({"type": "report", "report": dict(result.data)})
         return result
 
-    async def _play_in_turn(self, scenario: Scenario, places: asyncio.Semaphore) -> None:
-        """Play a scenario as often as it needs. A repeat queues up behind the other scenarios: they
-        may tell by then that the program is hopeless, and the repeat takes twice the patience."""
+    async def _play_in_turn(self, scenario: Scenario, free: asyncio.Queue[Ground]) -> None:
+        """Play a scenario as often as it needs, each time on a ground that is free. A repeat queues
+        up behind the other scenarios: they may tell by then that the program is hopeless, and the
+        repeat takes twice the patience."""
         attempts = self.attempts[scenario.name] = []
         while self._is_open(attempts):
-            async with places:
+            ground = await free.get()
+            try:
                 if self._is_open(attempts):  # still, after the wait
-                    attempts.append(await self._attempt(scenario, attempts))
+                    attempts.append(await self._attempt(scenario, attempts, ground))
+            finally:
+                free.put_nowait(ground)
         if attempts:
             hopeless = self._is_hopeless()
             outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
@@ -227,14 +257,16 @@ class Grading:
         event = {"type": "scenario", "name": scenario.name, "title": scenario.title, "state": state}
         self.on_event(event | ({"verdict": verdict} if verdict else {}))
 
-    async def _attempt(self, scenario: Scenario, before: Sequence[Attempt]) -> Attempt:
+    async def _attempt(
+        self, scenario: Scenario, before: Sequence[Attempt], ground: Ground
+    ) -> Attempt:
         """Play a scenario once more, save its history, and judge it."""
         if not before:
             self._tell(scenario, "running")
         history = Recorder()
         patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
         try:
-            await self._play(scenario, history, patience)
+            await self._play(scenario, history, patience, ground)
         except Exception as error:
             log.warning("%s: %s", scenario.name, error, exc_info=error)
             detail = "; ".join(map(describe, leaves(error)))
@@ -248,18 +280,18 @@ class Grading:
         self.check_s += time.monotonic() - began
         return attempt
 
-    async def _play(self, scenario: Scenario, history: Recorder, patience: float) -> None:
-        broker, kafka = await self._lend()
-        await self.databases.start()
+    async def _play(
+        self, scenario: Scenario, history: Recorder, patience: float, ground: Ground
+    ) -> None:
+        backing, kafka = await ground.lent()
         async with open_lab(
             self.challenge,
             scenario,
             seed=self.seed,
             patience=patience,
             program=self.program,
-            broker=broker,
+            backing=backing,
             kafka=kafka,
-            cluster=self.databases,
             history=history,
             on_event=self.on_event,
         ) as lab:
@@ -267,19 +299,6 @@ class Grading:
                 await play(lab)
             finally:
                 self.program_cpu_s += sum(i.cpu_seconds for i in lab.instances.values())
-
-    async def _lend(self) -> tuple[Broker, Kafka]:
-        """The submission's broker; another one when it no longer answers."""
-        async with self._lending:
-            if self._broker is None or not await self._broker.answers(within=ANSWER_S):
-                began = time.monotonic()
-                self._broker = await self.stack.enter_async_context(self.pool.lend())
-                self._kafka = Kafka(self._broker.bootstrap)
-                self.stack.callback(self._kafka.close)
-                self.version = self._broker.version
-                self.lend_s += time.monotonic() - began
-            assert self._kafka is not None
-            return self._broker, self._kafka
 
     def _began_anyway(self, scenario: Scenario, history: Recorder) -> None:
         """A history always says what it is of."""

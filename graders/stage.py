@@ -16,10 +16,10 @@ from graders.sink import open_sink
 from graders.spec import Answer, AppSpec, Challenge, Scenario, ServiceSpec
 from graders.tail import Tail
 from graders.trouble import PlatformFault
+from sandbox.backing import Backing
 from sandbox.box import driver_name
-from sandbox.broker import Broker
 from sandbox.gateway import Gateway, HttpRequest, HttpResponse, HttpService, Policy
-from sandbox.postgres import Cluster, lend_database
+from sandbox.postgres import lend_database
 
 STALL_PERIOD_S = 0.05
 STALL_S = 0.5
@@ -34,9 +34,8 @@ async def open_lab(
     seed: int,
     patience: float,
     program: Program,
-    broker: Broker,
+    backing: Backing,
     kafka: Kafka,
-    cluster: Cluster,
     history: Recorder,
     on_event: OnEvent,
 ) -> AsyncIterator[Lab]:
@@ -74,9 +73,11 @@ async def open_lab(
     answers: dict[str, Answer] = {}
     sendings = Sendings()
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(lend_database(cluster, challenge.schema_sql))
+        database = await stack.enter_async_context(
+            lend_database(backing.databases, challenge.schema_sql)
+        )
         gateway = Gateway(
-            broker=broker.app_address,
+            broker=backing.broker.app_address,
             database=database.address,
             record=history.note,
             policy=Policy(
@@ -93,7 +94,7 @@ async def open_lab(
             open_sink(history, database, challenge, gateway.instance_of)
         )
         tail = Tail(challenge, topics, kafka, history)
-        tasks = await stack.enter_async_context(watch(history, broker, tail))
+        tasks = await stack.enter_async_context(watch(history, backing, tail))
         lab = Lab(
             challenge, scenario, seed, patience, program, history, kafka, sendings, gateway, sink,
             tail, database, tasks, groups, topics, on_event,
@@ -130,12 +131,14 @@ def promises(app: AppSpec, topics: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 @contextlib.asynccontextmanager
-async def watch(history: Recorder, broker: Broker, tail: Tail) -> AsyncIterator[asyncio.TaskGroup]:
-    """A group for a lab's own tasks, in which three watch: the broker, the clock, and what the
-    program writes."""
+async def watch(
+    history: Recorder, backing: Backing, tail: Tail
+) -> AsyncIterator[asyncio.TaskGroup]:
+    """A group for a lab's own tasks, in which three watch: the backing services, the clock, and
+    what the program writes."""
     async with asyncio.TaskGroup() as tasks:
         watchers = [
-            tasks.create_task(watch_broker(broker)),
+            tasks.create_task(watch_backing(backing)),
             tasks.create_task(watch_clock(history)),
             tasks.create_task(tail.run()),
         ]
@@ -144,10 +147,10 @@ async def watch(history: Recorder, broker: Broker, tail: Tail) -> AsyncIterator[
             watcher.cancel()
 
 
-async def watch_broker(broker: Broker) -> None:
-    """Raise PlatformFault when the broker ends."""
-    await broker.ended()
-    raise PlatformFault("the broker ended during the run")
+async def watch_backing(backing: Backing) -> None:
+    """Raise PlatformFault when the broker or the PostgreSQL server ends."""
+    ended = await backing.ended()
+    raise PlatformFault(f"the {ended.NAME} ended during the run")
 
 
 async def watch_clock(history: Recorder) -> None:

@@ -6,28 +6,18 @@ cache of loaded classes. Both together bring the start from 2.6 s to well under 
 
 import asyncio
 import contextlib
-import secrets
 import shutil
-import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox import assets
+from sandbox.daemon import Daemon, free_ports, on_free_ports
 from sandbox.home import home
-from sandbox.process import (
-    SandboxError,
-    Scratch,
-    give_to_service,
-    own_by_service,
-    spawn,
-    started,
-)
+from sandbox.process import SandboxError, Scratch, give_to_service, own_by_service
 
 APP_PORT = 9092  # of the door inside a box: where programs believe the broker to be
-START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
-ATTEMPTS = 3
 
 JVM_FLAGS = (
     "-Xms32m",
@@ -134,11 +124,7 @@ def java(*flags: str) -> list[str | Path]:
     return [binary, *JVM_FLAGS, *flags, "-cp", assets.class_path()]
 
 
-class PortTaken(SandboxError):
-    """Another process took a port between our choice and the broker's bind."""
-
-
-class Broker:
+class Broker(Daemon):
     """A running broker, and the folder it works in.
 
     bootstrap: address for the grader, advertised as it is.
@@ -147,11 +133,13 @@ class Broker:
     version: Kafka's version.
     """
 
+    NAME = "Kafka broker"
+    PORT_TAKEN = "Address already in use"
+
     def __init__(
         self, process: asyncio.subprocess.Process, scratch: Scratch, grader: int, app: int
     ) -> None:
-        self._process = process
-        self._scratch = scratch
+        super().__init__(process, scratch)
         self._grader = grader
         self.bootstrap = f"127.0.0.1:{grader}"
         self.app_address = ("127.0.0.1", app)
@@ -167,46 +155,16 @@ class Broker:
     @classmethod
     async def start_from(cls, data: Path, *flags: str) -> "Broker":
         """Return a broker that works on a copy of `data`, in a JVM with `flags` besides its own."""
-        for _ in range(ATTEMPTS - 1):
-            with contextlib.suppress(PortTaken):
-                return await cls._start_once(data, flags)
-        return await cls._start_once(data, flags)
+        return await on_free_ports(lambda: cls._start_once(data, flags))
 
     @classmethod
     async def _start_once(cls, data: Path, flags: Sequence[str]) -> "Broker":
-        scratch = Scratch.create("broker")
-        try:
+        with Scratch.draft("broker") as scratch:
             grader, app, controller = free_ports(3)
             settings = configure(scratch, data, grader, app, controller)
-            with (scratch.path / "log").open("wb") as log:
-                log4j = f"-Dlog4j2.configurationFile={scratch.path / 'log4j2.properties'}"
-                command = [*java(*flags, log4j), "kafka.Kafka", settings]
-                process = await spawn(command, env={"LC_ALL": "C.UTF-8"}, output=log)
-            scratch.adopt(process.pid)
-        except BaseException:
-            scratch.remove()
-            raise
-        broker = cls(process, scratch, grader, app)
-        try:
-            await broker._ready()
-        except BaseException:
-            await broker.kill()
-            raise
-        return broker
-
-    @property
-    def alive(self) -> bool:
-        """Whether the broker's process runs; it may still be frozen: `answers` asks it."""
-        return self._process.returncode is None and started(self._process.pid) is not None
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def data(self) -> Path:
-        """The broker's data folder; gone after `stop` and `kill`."""
-        return self._scratch.path / "data"
+            log4j = f"-Dlog4j2.configurationFile={scratch.path / 'log4j2.properties'}"
+            process = await cls.spawn(scratch, [*java(*flags, log4j), "kafka.Kafka", settings])
+            return await cls(process, scratch, grader, app).ready()
 
     async def answers(self, within: float) -> bool:
         """Tell whether the broker answers a metadata request within so many seconds."""
@@ -215,10 +173,6 @@ class Broker:
                 return await asks_metadata(self._grader) > 0
         except (OSError, EOFError, TimeoutError):
             return False
-
-    async def ended(self) -> None:
-        """Return once the broker's process has ended, however it ended."""
-        await self._process.wait()
 
     async def terminate(self, within: float = STOP_TIMEOUT) -> None:
         """Stop cleanly and keep the data folder; SIGKILL after so many seconds."""
@@ -233,44 +187,6 @@ class Broker:
         """Stop cleanly (about a quarter of a second) and remove the data folder."""
         await self.terminate()
         await asyncio.to_thread(self._scratch.remove)
-
-    async def kill(self) -> None:
-        """End the broker with SIGKILL and remove the data folder."""
-        await self._kill_process()
-        await asyncio.to_thread(self._scratch.remove)
-
-    async def _kill_process(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-
-    async def _ready(self) -> None:
-        """Wait for the first metadata answer that names a broker; raise when the process ends."""
-        ended = asyncio.ensure_future(self.ended())
-        answered = asyncio.ensure_future(self._first_answer())
-        try:
-            await asyncio.wait(
-                (ended, answered), timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not answered.done():
-                raise self._start_failure(ended.done())
-        finally:
-            ended.cancel()
-            answered.cancel()
-
-    async def _first_answer(self) -> None:
-        while not await self.answers(within=START_TIMEOUT):  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.005)
-
-    def _start_failure(self, ended: bool) -> SandboxError:
-        log = (self._scratch.path / "log").read_text(errors="replace")
-        if "Address already in use" in log:
-            return PortTaken("a port of the Kafka broker was taken by another process")
-        what = f"ended with code {self._process.returncode}" if ended else "did not answer"
-        return SandboxError(
-            f"The Kafka broker {what} while starting ({START_TIMEOUT:.0f} s allowed). "
-            f"Its last words: {log[-2000:].strip() or '(none)'}"
-        )
 
 
 def configure(scratch: Scratch, data: Path, grader: int, app: int, controller: int) -> Path:
@@ -287,18 +203,6 @@ def configure(scratch: Scratch, data: Path, grader: int, app: int, controller: i
         )
     )
     return settings
-
-
-def free_ports(count: int) -> list[int]:
-    """Return `count` different free TCP ports of 127.0.0.1, below those the kernel gives to
-    connections. Drawn by the system, so that processes with equal seeds do not draw alike."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = 20000 + secrets.randbelow(12000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            ports.add(port)
-    return list(ports)
 
 
 async def asks_metadata(port: int) -> int:

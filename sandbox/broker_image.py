@@ -15,7 +15,8 @@ from pathlib import Path
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from sandbox.broker import Broker, configure, free_ports, java
+from sandbox.broker import Broker, configure, java
+from sandbox.daemon import free_ports
 from sandbox.process import SandboxError, Scratch, give_to_service, spawn
 
 CLIENT_TIMEOUT = 60.0  # seconds for each step of the training client, on a busy machine

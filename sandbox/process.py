@@ -1,8 +1,8 @@
 """Child processes that never outlive us, and the sweep for those that did.
 
-A child is started by `setpriv --pdeathsig KILL`: the kernel kills it when the *thread* that forked
-it ends, so spawn from the thread that runs the event loop, never from a helper thread. That leaves
-one small gap (we die between fork and prctl) and the files; `sweep` closes both. It trusts only a
+A child is started by `setpriv --pdeathsig`: the kernel signals it when the *thread* that forked it
+ends, so spawn from the thread that runs the event loop, never from a helper thread. That leaves one
+small gap (we die between fork and prctl) and the files; `sweep` closes both. It trusts only a
 process id together with the moment that process started: ids are used again, that pair is not.
 """
 
@@ -16,7 +16,7 @@ import select
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ from typing import IO
 from sandbox.home import Home, home, make_folder
 
 SERVICE_USER = "offsetzero"
+GRACE_S = 2.0  # for a child to end by the signal that our end sent it
 
 
 class SandboxError(RuntimeError):
@@ -79,14 +80,15 @@ async def spawn(
     *,
     env: dict[str, str],
     output: int | IO[bytes] = subprocess.DEVNULL,
-    dies_with_us: bool = True,
+    dies_by: str | None = "KILL",
 ) -> asyncio.subprocess.Process:
     """Start `command` as the service user with exactly `env`, its output and errors to `output`.
 
-    It leads a session of its own, so a Ctrl-C in our terminal does not reach it before we do.
+    `dies_by` is the signal that it gets when we end, None for none. It leads a session of its own,
+    so a Ctrl-C in our terminal does not reach it before we do.
     """
     user = service_user()
-    leash = ["setpriv", "--pdeathsig", "KILL", "--no-new-privs"] if dies_with_us else []
+    leash = ["setpriv", "--pdeathsig", dies_by, "--no-new-privs"] if dies_by else []
     return await asyncio.create_subprocess_exec(
         *leash,
         *command,
@@ -103,10 +105,19 @@ async def spawn(
 
 
 async def run(command: Sequence[str | Path], failure: str) -> None:
-    """Run `command` to its end as the service user; SandboxError that starts with `failure`."""
+    """Run `command` to its end as the service user; SandboxError that starts with `failure`.
+
+    Killed when we are cancelled meanwhile.
+    """
     env = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
-    process = await spawn(command, env=env, output=subprocess.PIPE, dies_with_us=False)
-    output, errors = await process.communicate()
+    process = await spawn(command, env=env, output=subprocess.PIPE, dies_by=None)
+    try:
+        output, errors = await process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        raise
     if process.returncode != 0:
         words = (errors or output).decode(errors="replace").strip()
         raise SandboxError(f"{failure}: {words or f'exit code {process.returncode}'}")
@@ -175,16 +186,28 @@ class Identity:
     def alive(self) -> bool:
         return self.moment is not None and started(self.pid) == self.moment
 
-    def kill(self) -> None:
-        """Kill exactly this process, if it still runs, and wait until it is gone."""
+    def kill(self, after: float = 0.0) -> None:
+        """Kill exactly this process, if it still runs `after` so many seconds, and wait until it is
+        gone."""
         with contextlib.suppress(ProcessLookupError):
             handle = os.pidfd_open(self.pid)
             try:
-                if self.alive:  # asked after the handle is ours: it cannot become another's
+                # Asked after the handle is ours: it cannot become another's.
+                if self.alive and not select.select([handle], [], [], after)[0]:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
                     select.select([handle], [], [], 5.0)
             finally:
                 os.close(handle)
+
+
+def kill_all_in(folder: Path) -> None:
+    """Kill every process whose current directory is `folder` or below it, and wait until each is
+    gone: children of a server that could not end them itself."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        process = Identity.of(int(entry.name))  # before its directory is read: it stays the same
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(folder):
+                process.kill()
 
 
 class Scratch:
@@ -196,6 +219,17 @@ class Scratch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @classmethod
+    @contextlib.contextmanager
+    def draft(cls, kind: str) -> Iterator["Scratch"]:
+        """Give the block a new folder, which is removed only if the block fails."""
+        scratch = cls.create(kind)
+        try:
+            yield scratch
+        except BaseException:
+            scratch.remove()
+            raise
 
     @classmethod
     def create(cls, kind: str) -> "Scratch":
@@ -226,7 +260,8 @@ class Scratch:
         if owner.alive:
             return False
         for child in children:
-            child.kill()
+            child.kill(after=GRACE_S)
+        kill_all_in(self.path)
         self.remove()
         return True
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sandbox import assets, broker
+from sandbox import assets, broker, broker_image
 from sandbox.box import sweep_boxes
-from sandbox.broker_image import make_image
 from sandbox.home import Home, closed_parent, home
+from sandbox.postgres import database_server
 from sandbox.process import SandboxError, exclusive, make_service_user, service_user, sweep
 from sandbox.runtimes import RUNTIMES
 
@@ -49,7 +49,8 @@ def _assets() -> list[tuple[Path, str, Maker]]:
         (assets.jars(), "Downloading Apache Kafka (43 MB)", _in_thread(assets.fetch_jars)),
         (assets.java_runtime(), "Copying the Java runtime", _in_thread(assets.copy_java)),
         (assets.postgres_package(), "Copying PostgreSQL", _in_thread(assets.copy_postgres)),
-        (broker.image(), "Preparing Kafka for a fast start", make_image),
+        (database_server.image(), "Preparing PostgreSQL", database_server.make_image),
+        (broker.image(), "Preparing Kafka for a fast start", broker_image.make_image),
         *(
             (runtime.folder(), f"Preparing {runtime.language} for candidates", runtime.make)
             for runtime in RUNTIMES.values()

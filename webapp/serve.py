@@ -1,7 +1,7 @@
 """Everything on one machine: `offsetzero serve`.
 
-Prepares the machine, starts both database servers, brings the schema up to date, then keeps the web
-server and the workers running until a signal comes.
+Prepares the machine, starts the platform's database server, brings the schema up to date, then
+keeps the web server and the workers running until a signal comes.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ async def serve(host: str, port: int, workers: int, say: Say) -> None:
     await prepare(say)
     await asyncio.to_thread(frontend_build.build, say)
     stopped = stop_signal()
-    clusters = [Cluster.platform(), Cluster.programs()]
-    await asyncio.gather(*(cluster.start() for cluster in clusters))
+    cluster = Cluster.platform()
+    await cluster.start()
     try:
-        environment, tryout = await asyncio.to_thread(set_up, clusters[0])
+        environment, tryout = await asyncio.to_thread(set_up, cluster)
         duties = [
             keep_running(name, arguments, environment, say)
             for name, arguments in processes(host, port, workers).items()
         ]
-        duties += [keep_up(cluster, say) for cluster in clusters]
+        duties.append(keep_up(cluster, say))
         duties.append(announce(f"http://{authority(host, port)}", tryout, say))
         warn_of_plain_http(host, say)
         await carry_out(duties, stopped)
     finally:
-        await asyncio.gather(*(stop_unless_used(cluster) for cluster in clusters))
+        await stop_unless_used(cluster)
 
 
 def processes(host: str, port: int, workers: int) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Keeping processes and database servers alive until we are told to stop."""
+"""Keeping processes and the database server alive until we are told to stop."""
 
 import asyncio
 import contextlib

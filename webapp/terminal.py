@@ -12,8 +12,7 @@ from graders.grade import RUN_FILE, grade, recheck
 from graders.report import Report
 from graders.spec import Challenge, Submission
 from graders.verdicts import Verdict
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from sandbox.runtimes import get_runtime
 from sandbox.setup import prepare
 
@@ -69,9 +68,7 @@ async def grade_here(
 ) -> Report:
     """Grade on this machine; raises SandboxError when it lacks something."""
     await prepare(say)
-    databases = Cluster.programs()
-    await databases.start()
-    pool = BrokerPool(refills=False)
+    pool = Pool(refills=False)
     await pool.start()
     try:
         return await grade(
@@ -80,7 +77,6 @@ async def grade_here(
             seed=seed,
             scenarios=scenarios or None,
             pool=pool,
-            databases=databases,
             history_dir=history,
             on_event=lambda event: tell(event, say),
         )

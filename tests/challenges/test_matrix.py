@@ -22,7 +22,6 @@ import pytest
 from challenges.catalogue import load, names
 from challenges.verify import Trial, solutions, verify
 from graders.verdict import LIVENESS
-from sandbox.postgres import Cluster
 from sandbox.setup import prepare
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
@@ -74,7 +73,6 @@ def state() -> Iterator[Path]:
         patch.setitem(os.environ, "OFFSETZERO_STATE", str(folder))
         asyncio.run(prepare(print))
         yield folder
-        asyncio.run(Cluster.programs().stop())
     shutil.rmtree(folder)
 
 

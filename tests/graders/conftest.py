@@ -1,4 +1,4 @@
-"""The platform for tests that need it: a broker pool and a cluster in a state of their own."""
+"""The platform for tests that need it: a pool, and a database server, in a state of their own."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
+from sandbox.postgres import DatabaseServer
 from sandbox.setup import prepare
 
 
@@ -26,17 +26,20 @@ def state() -> Iterator[Path]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cluster(state: Path) -> AsyncIterator[Cluster]:
+async def prepared(state: Path) -> None:
     await prepare(print)
-    cluster = Cluster.programs()
-    await cluster.start()
-    yield cluster
-    await cluster.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def pool(cluster: Cluster) -> AsyncIterator[BrokerPool]:
-    pool = BrokerPool(1)
+async def server(prepared: None) -> AsyncIterator[DatabaseServer]:
+    server = await DatabaseServer.start()
+    yield server
+    await server.kill()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pool(prepared: None) -> AsyncIterator[Pool]:
+    pool = Pool()
     await pool.start()
     yield pool
     await pool.close()

@@ -12,8 +12,7 @@ from graders.history import History
 from graders.lab import Lab
 from graders.spec import AppSpec, Challenge, CheckUse, Submission, TopicSpec
 from graders.verdicts import Verdict
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from tests.graders.challenge import challenge, payments
 from tests.graders.histories import TOPIC, Tale, verdicts
 
@@ -96,15 +95,12 @@ def books_and_mail() -> Challenge:
 
 @pytest.mark.services
 @pytest.mark.asyncio(loop_scope="session")
-async def test_each_app_has_its_group_and_reads_its_topics(
-    pool: BrokerPool, cluster: Cluster, tmp_path: Path
-) -> None:
+async def test_each_app_has_its_group_and_reads_its_topics(pool: Pool, tmp_path: Path) -> None:
     report = await grade(
         books_and_mail(),
         Submission({"main.py": PROGRAM}),
         seed=3,
         pool=pool,
-        databases=cluster,
         history_dir=tmp_path,
     )
     found = {c["id"]: c["verdict"] for c in report.data["checks"] if c["verdict"] != "PASS"}
@@ -165,9 +161,7 @@ def test_a_commit_to_a_group_that_the_instance_never_joined_is_a_strangers() -> 
 
 @pytest.mark.services
 @pytest.mark.asyncio(loop_scope="session")
-async def test_an_app_may_not_join_the_group_of_another(
-    pool: BrokerPool, cluster: Cluster, tmp_path: Path
-) -> None:
+async def test_an_app_may_not_join_the_group_of_another(pool: Pool, tmp_path: Path) -> None:
     async def mail_alone(lab: Lab) -> None:
         """Exposes programs that know one group only."""
         await lab.start("mail", app="mail")
@@ -181,7 +175,6 @@ async def test_an_app_may_not_join_the_group_of_another(
         Submission({"main.py": source}),
         seed=3,
         pool=pool,
-        databases=cluster,
         history_dir=tmp_path,
     )
     history = History.load(tmp_path / "mail_alone.1.jsonl")

@@ -16,8 +16,7 @@ from graders.lab import Lab
 from graders.spec import CheckUse, Submission
 from graders.verdicts import Verdict
 from sandbox.box import Box
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from sandbox.runtimes import get_runtime
 from tests.graders.challenge import challenge
 from tests.graders.histories import Tale, steady, verdicts
@@ -68,7 +67,7 @@ Server(("127.0.0.1", 8080), Handler).serve_forever()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
+async def server(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "main.py").write_text(SERVER)
     python = get_runtime("python")
@@ -143,7 +142,7 @@ async def asks_twice(lab: Lab) -> None:
     ("program", "verdict"), [(SERVER, Verdict.PASS), ("import time; time.sleep(99)", Verdict.FAIL)]
 )
 async def test_a_program_is_asked_until_it_answers(
-    program: str, verdict: Verdict, pool: BrokerPool, cluster: Cluster, tmp_path: Path
+    program: str, verdict: Verdict, pool: Pool, tmp_path: Path
 ) -> None:
     asked = replace(
         challenge(asks_twice),
@@ -157,7 +156,6 @@ async def test_a_program_is_asked_until_it_answers(
         Submission({"main.py": program}),
         seed=1,
         pool=pool,
-        databases=cluster,
         history_dir=tmp_path,
     )
     assert {c["id"]: c["verdict"] for c in report.data["checks"]} == {"LIV-2": verdict}

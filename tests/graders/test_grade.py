@@ -18,9 +18,8 @@ from graders.instance import Instance
 from graders.lab import Lab
 from graders.report import Report
 from graders.spec import Submission
-from sandbox.broker import Broker
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.backing import Backing
+from sandbox.pool import Pool
 from tests.graders.challenge import a_tale, challenge, payments
 from tests.graders.programs import BALANCES_LATER, FORGETFUL, GOOD, SLOW_TO_START, USELESS
 
@@ -52,25 +51,23 @@ async def and_again(lab: Lab) -> None:
 class Grader:
     """Grades a program, and keeps what was told, recorded and lent."""
 
-    def __init__(self, pool: BrokerPool, cluster: Cluster, folder: Path) -> None:
-        self.pool, self.cluster, self.folder = pool, cluster, folder
+    def __init__(self, pool: Pool, folder: Path) -> None:
+        self.pool, self.folder = pool, folder
         self.events: list[dict[str, Any]] = []
-        self.broker: Broker | None = None
+        self.backing: Backing | None = None
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Broker]:
-        async with self.pool.lend() as self.broker:
-            yield self.broker
+    async def lend(self) -> AsyncIterator[Backing]:
+        async with self.pool.lend() as self.backing:
+            yield self.backing
 
     def kill(self, part: str, app: Instance) -> None:
         """SIGKILL to the process that is this part of the platform."""
         if part == "box":
             signal.pidfd_send_signal(app._box._launched.bubblewrap.monitor, signal.SIGKILL)
-        elif part == "database":
-            pid = (self.cluster.data / "postmaster.pid").read_text().split()[0]
-            os.kill(int(pid), signal.SIGKILL)
         else:
-            os.kill(self.broker.pid, signal.SIGKILL)
+            killed = self.backing.databases if part == "database" else self.backing.broker
+            os.kill(killed.pid, signal.SIGKILL)
 
     async def __call__(
         self, source: str, *runs: Callable[[Lab], Awaitable[None]], on_event=lambda event: None
@@ -84,7 +81,6 @@ class Grader:
             Submission({"main.py": source}),
             seed=7,
             pool=self,
-            databases=self.cluster,
             history_dir=self.folder,
             on_event=keep,
         )
@@ -94,8 +90,8 @@ class Grader:
 
 
 @pytest.fixture
-def grader(pool: BrokerPool, cluster: Cluster, tmp_path: Path) -> Grader:
-    return Grader(pool, cluster, tmp_path)
+def grader(pool: Pool, tmp_path: Path) -> Grader:
+    return Grader(pool, tmp_path)
 
 
 async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader: Grader):

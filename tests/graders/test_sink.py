@@ -14,7 +14,7 @@ from graders.facts import Effect, Fault, Marked
 from graders.history import Recorder
 from graders.sink import Sink, open_sink
 from graders.spec import Challenge
-from sandbox.postgres import Cluster, Database, lend_database
+from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.graders.challenge import challenge as a_challenge
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
@@ -26,10 +26,10 @@ BOOK = "insert into ledger (event_id, account, amount) values (%s, 'acc-1', 10)"
 
 @asynccontextmanager
 async def opened(
-    cluster: Cluster, challenge: Challenge = BOOKS
+    server: DatabaseServer, challenge: Challenge = BOOKS
 ) -> AsyncIterator[tuple[Sink, Callable[..., Any]]]:
     """A sink on a fresh database of a challenge, and how its program connects."""
-    async with lend_database(cluster, challenge.schema_sql) as database:
+    async with lend_database(server, challenge.schema_sql) as database:
         sessions: list[psycopg.AsyncConnection[Any]] = []
 
         async def connect(autocommit: bool = True) -> psycopg.AsyncConnection[Any]:
@@ -62,8 +62,10 @@ def ids(sink: Sink) -> list[str]:
     return [effect.id for effect in sink.history.of(Effect)]
 
 
-async def test_effects_come_in_the_order_of_commits_and_only_when_committed(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_effects_come_in_the_order_of_commits_and_only_when_committed(
+    server: DatabaseServer,
+):
+    async with opened(server) as (sink, connect):
         early, late, lost = [await connect(autocommit=False) for _ in range(3)]
         await early.execute(BOOK, ["early"])
         await late.execute(BOOK, ["late"])
@@ -82,8 +84,8 @@ async def test_effects_come_in_the_order_of_commits_and_only_when_committed(clus
         assert len(ids(sink)) == 2
 
 
-async def test_what_was_there_before_is_told_too(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_what_was_there_before_is_told_too(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         rows = [{"event_id": id, "account": "acc-1", "amount": 5} for id in ("old", "older")]
         await sink.fill("ledger", rows)
         assert ids(sink) == ["old", "older"]
@@ -91,10 +93,10 @@ async def test_what_was_there_before_is_told_too(cluster: Cluster):
         await seen(sink, lambda: ids(sink) == ["old", "older", "new"])
 
 
-async def test_times_are_told_in_utc_whatever_zone_the_program_sets(cluster: Cluster):
+async def test_times_are_told_in_utc_whatever_zone_the_program_sets(server: DatabaseServer):
     bank = load("event_sourced_account")
     async with (
-        lend_database(cluster, bank.schema_sql) as database,
+        lend_database(server, bank.schema_sql) as database,
         open_sink(Recorder(), database, bank, lambda port: "app") as sink,
         await program(database, autocommit=True) as session,
     ):
@@ -109,8 +111,8 @@ async def test_times_are_told_in_utc_whatever_zone_the_program_sets(cluster: Clu
         assert row["recorded_at"].endswith("+00:00")
 
 
-async def test_a_row_is_held_until_it_is_released(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_a_row_is_held_until_it_is_released(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect()
         hold = await sink.hold("ledger", row={"event_id": "b"})
         await session.execute(BOOK, ["a"])
@@ -126,8 +128,8 @@ async def test_a_row_is_held_until_it_is_released(cluster: Cluster):
         assert whats == ["armed", "applied", "released"]
 
 
-async def test_a_commit_is_held_after_its_statement_went_through(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_a_commit_is_held_after_its_statement_went_through(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect(autocommit=False)
         hold = await sink.hold("ledger", nth=2, at="commit")
         await session.execute(BOOK, ["a"])
@@ -141,8 +143,8 @@ async def test_a_commit_is_held_after_its_statement_went_through(cluster: Cluste
         await seen(sink, lambda: ids(sink) == ["a", "b"])
 
 
-async def test_a_dropped_row_never_appears_although_it_was_on_its_way(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_a_dropped_row_never_appears_although_it_was_on_its_way(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect()
         hold = await sink.hold("ledger")
         booking = asyncio.create_task(session.execute(BOOK, ["a"]))
@@ -157,8 +159,8 @@ async def test_a_dropped_row_never_appears_although_it_was_on_its_way(cluster: C
         assert ids(sink) == ["b"]
 
 
-async def test_who_waits_for_a_held_transaction_is_seen(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_who_waits_for_a_held_transaction_is_seen(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         one, two = await connect(), await connect()
         await one.execute("insert into balances values ('acc-1', 0)")
         hold = await sink.hold("balances", row={"account": "acc-1"})
@@ -174,8 +176,8 @@ async def test_who_waits_for_a_held_transaction_is_seen(cluster: Cluster):
 
 
 @pytest.mark.parametrize("at", ["insert", "commit"])
-async def test_a_failure_comes_once_with_the_chosen_code(cluster: Cluster, at: str):
-    async with opened(cluster) as (sink, connect):
+async def test_a_failure_comes_once_with_the_chosen_code(server: DatabaseServer, at: str):
+    async with opened(server) as (sink, connect):
         session = await connect()
         fail = await sink.fail("ledger", "40001", row={"event_id": "a"}, at=at)
         with pytest.raises(psycopg.errors.SerializationFailure):
@@ -184,8 +186,10 @@ async def test_a_failure_comes_once_with_the_chosen_code(cluster: Cluster, at: s
         await seen(sink, lambda: fail.applied == 1 and ids(sink) == ["a"])
 
 
-async def test_serializable_programs_meet_no_conflict_of_the_graders_making(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_serializable_programs_meet_no_conflict_of_the_graders_making(
+    server: DatabaseServer,
+):
+    async with opened(server) as (sink, connect):
         one, two = await connect(autocommit=False), await connect(autocommit=False)
         for session, id in ((one, "a"), (two, "b")):
             await session.execute("set transaction isolation level serializable")
@@ -207,15 +211,15 @@ async def test_serializable_programs_meet_no_conflict_of_the_graders_making(clus
         "create function grader.f() returns int language sql as 'select 1'",
     ],
 )
-async def test_a_program_cannot_reach_what_the_grader_knows(cluster: Cluster, attack: str):
-    async with opened(cluster) as (_, connect):
+async def test_a_program_cannot_reach_what_the_grader_knows(server: DatabaseServer, attack: str):
+    async with opened(server) as (_, connect):
         session = await connect()
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await session.execute(attack)
 
 
-async def test_a_programs_own_functions_are_never_called_by_the_grader(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_a_programs_own_functions_are_never_called_by_the_grader(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect()
         await session.execute(
             "create function public.to_jsonb(anyelement) returns jsonb language sql"
@@ -225,8 +229,8 @@ async def test_a_programs_own_functions_are_never_called_by_the_grader(cluster: 
         await seen(sink, lambda: ids(sink) == ["a"])
 
 
-async def test_sessions_of_the_program_are_ended_at_once(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_sessions_of_the_program_are_ended_at_once(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect(autocommit=False)
         await session.execute(BOOK, ["a"])
         (found,) = await sink.sessions()
@@ -245,8 +249,10 @@ NOTE = """
 """
 
 
-async def test_rows_of_an_outbox_are_seen_with_their_writer_and_their_marks(cluster: Cluster):
-    async with opened(cluster, OUTBOX) as (sink, connect):
+async def test_rows_of_an_outbox_are_seen_with_their_writer_and_their_marks(
+    server: DatabaseServer,
+):
+    async with opened(server, OUTBOX) as (sink, connect):
         program = await connect()
         await program.execute(NOTE, ("cmd-1", 1, False))
         await sink.control.execute(NOTE, ("off-1", 2, False))
@@ -264,8 +270,8 @@ async def test_rows_of_an_outbox_are_seen_with_their_writer_and_their_marks(clus
         assert {m.instance for m in marks} == {"app"}
 
 
-async def test_a_mark_that_is_rolled_back_is_not_seen(cluster: Cluster):
-    async with opened(cluster, OUTBOX) as (sink, connect):
+async def test_a_mark_that_is_rolled_back_is_not_seen(server: DatabaseServer):
+    async with opened(server, OUTBOX) as (sink, connect):
         program = await connect(autocommit=False)
         await program.execute(NOTE, ("cmd-1", 1, False))
         await program.commit()
@@ -277,8 +283,8 @@ async def test_a_mark_that_is_rolled_back_is_not_seen(cluster: Cluster):
         assert sink.history.of(Marked) == []
 
 
-async def test_what_a_program_notifies_is_no_news_by_itself(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_what_a_program_notifies_is_no_news_by_itself(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         session = await connect()
         for text in ("nonsense", "", "-1", "7", "9" * 19, "\u0661", "1; select 2"):
             await session.execute("select pg_notify('grader_effects', %s)", [text])
@@ -286,16 +292,18 @@ async def test_what_a_program_notifies_is_no_news_by_itself(cluster: Cluster):
         await seen(sink, lambda: ids(sink) == ["pay-1"])
 
 
-async def test_the_graders_locks_are_not_to_be_seen(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_the_graders_locks_are_not_to_be_seen(server: DatabaseServer):
+    async with opened(server) as (sink, connect):
         await sink.hold("ledger")
         for asking in ("table pg_locks", "select pg_lock_status()"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await (await connect()).execute(asking)
 
 
-async def test_a_table_that_a_program_locks_is_not_waited_for_without_end(cluster: Cluster):
-    async with opened(cluster) as (sink, connect):
+async def test_a_table_that_a_program_locks_is_not_waited_for_without_end(
+    server: DatabaseServer,
+):
+    async with opened(server) as (sink, connect):
         session = await connect(autocommit=False)
         await session.execute("lock table balances in access exclusive mode")
         with pytest.raises(psycopg.errors.LockNotAvailable):

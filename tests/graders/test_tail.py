@@ -26,8 +26,7 @@ from graders.spec import (
     TopicSpec,
 )
 from graders.tail import Tail
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from tests.graders.challenge import challenge, payment, payments
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
@@ -115,14 +114,13 @@ def asks_and_answers() -> Challenge:
 
 @pytest.mark.parametrize(("times", "failed"), [(1, set()), (2, {"EFF-2"})])
 async def test_records_are_effects(
-    pool: BrokerPool, cluster: Cluster, tmp_path: Path, times: int, failed: set[str]
+    pool: Pool, tmp_path: Path, times: int, failed: set[str]
 ) -> None:
     report = await grade(
         asks_and_answers(),
         Submission({"main.py": PROGRAM.replace("TIMES", str(times))}),
         seed=3,
         pool=pool,
-        databases=cluster,
         history_dir=tmp_path,
     )
     found = {c["id"] for c in report.data["checks"] if c["verdict"] != "PASS"}
@@ -163,15 +161,12 @@ strange.flush()
 """
 
 
-async def test_strange_records_break_no_grader(
-    pool: BrokerPool, cluster: Cluster, tmp_path: Path
-) -> None:
+async def test_strange_records_break_no_grader(pool: Pool, tmp_path: Path) -> None:
     report = await grade(
         asks_and_answers(),
         Submission({"main.py": STRANGE + PROGRAM.replace("TIMES", "1")}),
         seed=3,
         pool=pool,
-        databases=cluster,
         history_dir=tmp_path,
     )
     found = {c["id"]: c["verdict"] for c in report.data["checks"]}
@@ -183,11 +178,11 @@ async def test_strange_records_break_no_grader(
     assert {r.why for r in history.of(Refused)} == {"a header whose name is no UTF-8"}
 
 
-async def test_tails_leave_the_threads_that_all_share_alone(pool: BrokerPool) -> None:
+async def test_tails_leave_the_threads_that_all_share_alone(pool: Pool) -> None:
     shared = (os.cpu_count() or 1) + 4  # as many as asyncio starts at most
     topics = {topic.name: f"{topic.name}.threads" for topic in asks_and_answers().topics}
-    async with pool.lend() as broker, asyncio.TaskGroup() as tasks:
-        kafka = Kafka(broker.bootstrap)
+    async with pool.lend() as backing, asyncio.TaskGroup() as tasks:
+        kafka = Kafka(backing.broker.bootstrap)
         await kafka.create_topics(dict.fromkeys(topics.values(), 1))
         tails = [Tail(asks_and_answers(), topics, kafka, Recorder()) for _ in range(shared)]
         running = [tasks.create_task(tail.run()) for tail in tails]

@@ -1,6 +1,6 @@
-"""The platform: the same pool and cluster that the tests of grading use."""
+"""The platform: the same pool that the tests of grading use."""
 
 from tests.drivers import driver, engine
-from tests.graders.conftest import cluster, pool, state
+from tests.graders.conftest import pool, prepared, state
 
-__all__ = ["cluster", "driver", "engine", "pool", "state"]
+__all__ = ["driver", "engine", "pool", "prepared", "state"]

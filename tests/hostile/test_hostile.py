@@ -14,8 +14,7 @@ from graders.grade import grade
 from graders.report import Report
 from graders.spec import Submission
 from sandbox.box import driver_name
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -58,7 +57,7 @@ OTHERS = [
 CASES = [*TELLING, *(pytest.param(case, marks=pytest.mark.long) for case in OTHERS)]
 
 
-async def graded(program: str, pool: BrokerPool, cluster: Cluster, folder: Path) -> Report:
+async def graded(program: str, pool: Pool, folder: Path) -> Report:
     file, function = program.split()
     files = {path.name: path.read_text() for path in PROGRAMS.glob("*.py")}
     files["main.py"] = f"from {file} import {function}\n\n{function}()\n"
@@ -67,19 +66,18 @@ async def graded(program: str, pool: BrokerPool, cluster: Cluster, folder: Path)
         Submission(files),
         seed=7,
         pool=pool,
-        databases=cluster,
         history_dir=folder,
         scenarios=["steady_run"],
     )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_hostile(pool: BrokerPool, cluster: Cluster, tmp_path: Path, case: Case):
-    report = await graded(case.program, pool, cluster, tmp_path / "hostile")
+async def test_hostile(pool: Pool, tmp_path: Path, case: Case):
+    report = await graded(case.program, pool, tmp_path / "hostile")
     named = {check["id"]: check["verdict"] for check in report.data["checks"]}
     assert report.verdict == case.verdict, report.data
     assert all(named[check] == case.verdict for check in case.checks)
-    honest = await graded("honest work", pool, cluster, tmp_path / "honest")
+    honest = await graded("honest work", pool, tmp_path / "honest")
     assert honest.verdict == "PASS", honest.data
     assert {report.data["driver"], honest.data["driver"]} == {driver_name()}
 
@@ -87,6 +85,6 @@ async def test_hostile(pool: BrokerPool, cluster: Cluster, tmp_path: Path, case:
 @pytest.mark.parametrize("driver", ["docker"], indirect=True)
 @pytest.mark.parametrize("case", TELLING[-1:], ids=str)
 async def test_verdicts_are_the_same_with_docker(
-    pool: BrokerPool, cluster: Cluster, tmp_path: Path, driver: str, case: Case
+    pool: Pool, tmp_path: Path, driver: str, case: Case
 ):
-    await test_hostile(pool, cluster, tmp_path, case)
+    await test_hostile(pool, tmp_path, case)

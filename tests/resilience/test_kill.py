@@ -11,6 +11,7 @@ import pytest
 pytestmark = pytest.mark.services
 
 KAFKA = b"kafka.Kafka"
+DATABASES = b"/scratch/database-"
 
 
 def judged_through(candidate, disaster) -> list[str]:
@@ -53,9 +54,13 @@ def test_a_killed_web_server(candidate, platform, query):
     assert recorded(query) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["platform", "programs"])
-def test_a_killed_database_server(candidate, state, query, name):
-    pid_file = state / "postgres" / name / "data" / "postmaster.pid"
+def test_a_killed_database_server_of_the_programs(candidate, kill, query):
+    judged_through(candidate, lambda: kill(DATABASES))
+    assert recorded(query)[1] == 1
+
+
+def test_a_killed_database_server_of_the_platform(candidate, state, query):
+    pid_file = state / "postgres" / "platform" / "data" / "postmaster.pid"
     server = int(pid_file.read_text().splitlines()[0])
     judged_through(candidate, lambda: os.kill(server, signal.SIGKILL))
     assert recorded(query)[1] == 1

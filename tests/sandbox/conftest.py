@@ -20,9 +20,8 @@ def state() -> Iterator[Path]:
     before = os.environ.get("OFFSETZERO_STATE")
     os.environ["OFFSETZERO_STATE"] = str(folder)
     yield folder
-    for cluster in (Cluster.platform(), Cluster.programs()):
-        if cluster.folder.exists():
-            asyncio.run(cluster.stop())
+    if Cluster.platform().folder.exists():
+        asyncio.run(Cluster.platform().stop())
     shutil.rmtree(folder)
     if before is None:
         del os.environ["OFFSETZERO_STATE"]

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from sandbox import assets, broker
+from sandbox import assets, broker, daemon
 from sandbox.broker import Broker
 from sandbox.home import home
 from sandbox.process import Identity, SandboxError, service_user, sweep
@@ -149,12 +149,12 @@ async def test_a_frozen_broker_is_alive_but_does_not_answer(running: Broker):
 def test_ports_are_never_drawn_twice(monkeypatch):
     draws = [5, 5, 5, 6, 7]
     monkeypatch.setattr(secrets, "randbelow", lambda bound: draws.pop(0))
-    assert sorted(broker.free_ports(3)) == [20005, 20006, 20007]
+    assert sorted(daemon.free_ports(3)) == [20005, 20006, 20007]
 
 
 async def test_a_port_taken_meanwhile_is_left_for_another(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        choices = [[taken.getsockname()[1], *broker.free_ports(2)], broker.free_ports(3)]
+        choices = [[taken.getsockname()[1], *daemon.free_ports(2)], daemon.free_ports(3)]
         chosen = list(choices)
         monkeypatch.setattr(broker, "free_ports", lambda count: chosen.pop(0))
         running = await Broker.start()

@@ -7,92 +7,116 @@ from pathlib import Path
 import pytest
 
 from sandbox import broker, pool
-from sandbox.broker import Broker
+from sandbox.backing import Backing
 from sandbox.home import home
-from sandbox.pool import BrokerPool
+from sandbox.pool import Pool
+from sandbox.postgres import database_server
 from sandbox.process import SandboxError
 from tests.sandbox.waiting import freeze, until
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_state")]
 
-
-@pytest.fixture
-async def started(monkeypatch) -> AsyncIterator[list[Broker]]:
-    """Every broker that was started during the test, in order."""
-    brokers: list[Broker] = []
-    start = Broker.start
-
-    async def noted() -> Broker:
-        brokers.append(await start())
-        return brokers[-1]
-
-    monkeypatch.setattr(Broker, "start", noted)
-    yield brokers
-    assert not any(one.alive for one in brokers)
-    assert not list((home().state / "scratch").glob("broker-*"))
+PARTS = pytest.mark.parametrize("part", ["broker", "databases"])
 
 
 @pytest.fixture
-async def filled(started: list[Broker]) -> AsyncIterator[BrokerPool]:
-    brokers = BrokerPool()
-    await brokers.start()
-    await until(lambda: brokers.warm == 1)
-    yield brokers
-    await brokers.close()
+async def started(monkeypatch) -> AsyncIterator[list[Backing]]:
+    """Every backing that was started during the test, in order."""
+    backings: list[Backing] = []
+    start = Backing.start
+
+    async def noted() -> Backing:
+        backings.append(await start())
+        return backings[-1]
+
+    monkeypatch.setattr(Backing, "start", noted)
+    yield backings
+    assert not any(service.alive for one in backings for service in one.services)
+    assert not list((home().state / "scratch").iterdir())
 
 
-async def test_a_lent_broker_answers_and_is_destroyed_afterwards(filled: BrokerPool):
+@pytest.fixture
+async def filled(started: list[Backing]) -> AsyncIterator[Pool]:
+    lender = Pool()
+    await lender.start()
+    await until(lambda: lender.warm == 1)
+    yield lender
+    await lender.close()
+
+
+async def test_what_is_lent_answers_and_is_destroyed_afterwards(filled: Pool):
     async with filled.lend() as lent:
         assert await lent.answers(within=5)
     assert not lent.alive
 
 
-async def test_no_broker_serves_two(filled: BrokerPool, started: list[Broker]):
+async def test_no_backing_serves_two(filled: Pool, started: list[Backing]):
     async with filled.lend() as first, filled.lend() as second:
         assert first is not second
     async with filled.lend() as third:
         assert third not in (first, second)
 
 
-async def test_the_warm_broker_is_lent_and_replaced(filled: BrokerPool, started: list[Broker]):
+async def test_what_is_warm_is_lent_and_replaced(filled: Pool, started: list[Backing]):
     async with filled.lend() as lent:
         assert lent is started[0]
         await until(lambda: len(started) == 2)
 
 
-async def test_an_error_in_the_block_destroys_the_broker(filled: BrokerPool):
+async def test_without_refills_the_next_is_started_when_somebody_waits_for_it(
+    started: list[Backing],
+):
+    lender = Pool(refills=False)
+    await lender.start()
+    async with lender.lend() as first:
+        assert await first.answers(within=5)
+        assert started == [first] and not lender.warm
+        async with lender.lend() as second:
+            assert started == [first, second]
+    await lender.close()
+
+
+async def test_an_error_in_the_block_destroys_what_is_lent(filled: Pool):
     with pytest.raises(ZeroDivisionError):
         async with filled.lend() as lent:
             raise ZeroDivisionError
     assert not lent.alive
 
 
-async def test_a_killed_warm_broker_is_replaced_unasked(filled: BrokerPool, started: list[Broker]):
-    os.kill(started[0].pid, signal.SIGKILL)
+@PARTS
+async def test_a_warm_one_that_is_killed_is_replaced_unasked(
+    filled: Pool, started: list[Backing], part: str
+):
+    os.kill(getattr(started[0], part).pid, signal.SIGKILL)
     await until(lambda: len(started) == 2)
     async with filled.lend() as lent:
         assert lent is started[1]
 
 
-async def test_a_broker_killed_just_now_is_not_lent(filled: BrokerPool, started: list[Broker]):
-    os.kill(started[0].pid, signal.SIGKILL)
+@PARTS
+async def test_one_killed_just_now_is_not_lent(filled: Pool, started: list[Backing], part: str):
+    os.kill(getattr(started[0], part).pid, signal.SIGKILL)
     async with filled.lend() as lent:
         assert lent is not started[0]
         assert await lent.answers(within=5)
 
 
-async def test_a_frozen_broker_is_not_lent(monkeypatch, filled: BrokerPool, started: list[Broker]):
+@PARTS
+async def test_a_frozen_one_is_not_lent(
+    monkeypatch, filled: Pool, started: list[Backing], part: str
+):
     monkeypatch.setattr(pool, "ANSWER_TIMEOUT", 0.5)
-    await freeze(started[0].pid)
+    monkeypatch.setattr(database_server, "QUIT_TIMEOUT", 0.5)
+    await freeze(getattr(started[0], part).pid)
     async with filled.lend() as lent:
         assert lent is not started[0]
     assert not started[0].alive
 
 
 async def test_a_borrower_who_gives_up_does_not_block_the_next(
-    filled: BrokerPool, started: list[Broker]
+    filled: Pool, started: list[Backing]
 ):
-    await freeze(started[0].pid)  # so that he is still being served when he gives up
+    await freeze(started[0].broker.pid)  # so that he is still being served when he gives up
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), filled.lend():
             pass
@@ -100,22 +124,23 @@ async def test_a_borrower_who_gives_up_does_not_block_the_next(
         assert lent is started[1]
 
 
-async def test_a_closed_pool_leaves_nothing(started: list[Broker]):
-    brokers = BrokerPool(size=2)
-    await brokers.start()
-    await until(lambda: brokers.warm == 2)
-    await brokers.close()
+async def test_a_closed_pool_leaves_nothing(started: list[Backing]):
+    lender = Pool(size=2)
+    await lender.start()
+    await until(lambda: lender.warm == 2)
+    await lender.close()
 
 
-async def test_a_pool_closed_while_it_starts_leaves_nothing(started: list[Broker]):
-    brokers = BrokerPool()
-    await brokers.start()
-    await until(lambda: bool(list((home().state / "scratch").glob("broker-*/log"))))
-    await brokers.close()
+@pytest.mark.parametrize("kind", ["broker", "database"])
+async def test_a_pool_closed_while_it_starts_leaves_nothing(started: list[Backing], kind: str):
+    lender = Pool()
+    await lender.start()
+    await until(lambda: bool(list((home().state / "scratch").glob(f"{kind}-*/log"))))
+    await lender.close()
 
 
 async def test_a_disk_that_was_full_for_a_while_does_not_stop_the_pool(
-    monkeypatch, started: list[Broker]
+    monkeypatch, started: list[Backing]
 ):
     monkeypatch.setattr(pool, "RETRY_AFTER", 0.01)
     failures = [OSError(28, "No space left on device")]
@@ -127,19 +152,20 @@ async def test_a_disk_that_was_full_for_a_while_does_not_stop_the_pool(
         return configure(*arguments)
 
     monkeypatch.setattr(broker, "configure", configure_or_fail)
-    brokers = BrokerPool()
-    await brokers.start()
-    async with brokers.lend() as lent:
+    lender = Pool()
+    await lender.start()
+    async with lender.lend() as lent:
         assert lent.alive and not failures
-    await brokers.close()
+    await lender.close()
 
 
-async def test_when_none_can_be_had_the_error_says_why(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(broker, "image", lambda: tmp_path / "absent")
+@pytest.mark.parametrize("module", [broker, database_server])
+async def test_when_none_can_be_had_the_error_says_why(monkeypatch, tmp_path: Path, module):
+    monkeypatch.setattr(module, "image", lambda: tmp_path / "absent")
     monkeypatch.setattr(pool, "LEND_TIMEOUT", 0.5)
-    brokers = BrokerPool()
-    await brokers.start()
+    lender = Pool()
+    await lender.start()
     with pytest.raises(SandboxError, match=r"not set up"):
-        async with brokers.lend():
+        async with lender.lend():
             pass
-    await brokers.close()
+    await lender.close()

@@ -29,7 +29,7 @@ import asyncio
 from sandbox.process import Scratch, spawn
 async def main():
     scratch = Scratch.create("test")
-    child = await spawn(["sleep", "600"], env={"PATH": "/usr/bin:/bin"}, dies_with_us=LEASHED)
+    child = await spawn(["sleep", "600"], env={"PATH": "/usr/bin:/bin"}, dies_by=LEASH)
     scratch.adopt(child.pid)
     print(child.pid, scratch.path, flush=True)
     await child.wait()
@@ -38,7 +38,7 @@ asyncio.run(main())
 
 
 def start_owner(leashed: bool) -> tuple[subprocess.Popen, Identity, Path]:
-    code = OWNER.replace("LEASHED", str(leashed))
+    code = OWNER.replace("LEASH", repr("KILL" if leashed else None))
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     pid, folder = owner.stdout.readline().split()
     return owner, Identity.of(int(pid)), Path(folder)

@@ -1,4 +1,4 @@
-"""The worker process: warm brokers, the programs' databases, and a queue to take runs from."""
+"""The worker process: warm brokers and PostgreSQL servers, and a queue to take runs from."""
 
 import asyncio
 import logging
@@ -12,8 +12,7 @@ import procrastinate
 from challenges import catalogue
 from graders.grade import grade
 from graders.spec import Submission
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.pool import Pool
 from webapp import migrate
 from webapp.db import make_engine, make_sessions
 from webapp.grading.judge import Judge
@@ -30,18 +29,16 @@ logger = logging.getLogger(__name__)
 
 
 class RealGrader:
-    """Grades on the brokers of a pool and the databases of a cluster; keeps the histories."""
+    """Grades on what a pool lends; keeps the histories."""
 
-    def __init__(self, pool: BrokerPool, databases: Cluster, histories: Path) -> None:
+    def __init__(self, pool: Pool, histories: Path) -> None:
         self._pool = pool
-        self._databases = databases
         self._histories = histories
         histories.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def __call__(
         self, lease: Lease, on_event: Callable[[dict[str, Any]], None], history: str
     ) -> dict[str, Any]:
-        await self._databases.start()  # it may have been killed since
         challenge = catalogue.load(lease.challenge)
         visible = [scenario.name for scenario in challenge.scenarios if scenario.visible]
         report = await grade(
@@ -50,7 +47,6 @@ class RealGrader:
             seed=lease.seed,
             scenarios=visible if lease.kind is Kind.RUN else None,
             pool=self._pool,
-            databases=self._databases,
             on_event=on_event,
             history_dir=self._histories / history,
         )
@@ -63,13 +59,11 @@ async def work(database_url: str, histories: Path, concurrency: int = 1) -> None
 
     Raises SandboxError when brokers or databases cannot be had.
     """
-    databases = Cluster.programs()
-    await databases.start()
-    pool = BrokerPool(size=concurrency)
+    pool = Pool(size=concurrency)
     await pool.start()
     engine = make_engine(database_url)
     await asyncio.to_thread(migrate.upgrade, engine)
-    grader = RealGrader(pool, databases, histories)
+    grader = RealGrader(pool, histories)
     judge = Judge(make_sessions(engine), grader, own_name())
     try:
         await run_until_stopped(judge, database_url, histories, concurrency)

@@ -11,7 +11,7 @@ import pytest_asyncio
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Limits
 from sandbox.gateway.gateway import DATABASE_PORT
-from sandbox.postgres import Cluster, Database, lend_database
+from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.sandbox.gateway.stage import Stage
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
@@ -31,10 +31,10 @@ class Door:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(prepared: None) -> AsyncIterator[Database]:
-    cluster = Cluster.programs()
-    await cluster.start()
-    async with lend_database(cluster, "") as database:
+    server = await DatabaseServer.start()
+    async with lend_database(server, "") as database:
         yield database
+    await server.kill()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
