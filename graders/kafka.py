@@ -57,7 +57,8 @@ class Kafka:
         host, port = bootstrap.rsplit(":", 1)
         self.bootstrap = bootstrap
         self._link = Link(kafka_codec(), (host, int(port)))
-        self._producer: Producer | None = None
+        # Now, for it takes half a second until a producer may write.
+        self._producer = Producer(self._settings())
 
     def close(self) -> None:
         """Close the connection."""
@@ -116,7 +117,7 @@ class Kafka:
     def _send(
         self, topic: str, records: Sequence[Outgoing], partition: int | None
     ) -> list[Written]:
-        return write(self._producer or self._make_producer(), topic, records, partition)
+        return write(self._producer, topic, records, partition)
 
     async def transact(
         self, topic: str, records: Sequence[Outgoing], partition: int | None, *, commit: bool
@@ -134,10 +135,6 @@ class Kafka:
         end = producer.commit_transaction if commit else producer.abort_transaction
         end(SEND_TIMEOUT_S)
         return answers
-
-    def _make_producer(self) -> Producer:
-        self._producer = Producer(self._settings())
-        return self._producer
 
     def _settings(self) -> dict[str, object]:
         return {

@@ -30,6 +30,7 @@ from graders.facts import (
     Call,
     Commit,
     Effect,
+    Ended,
     Fetched,
     Joined,
     Left,
@@ -145,6 +146,10 @@ class Course:
                 found[commit.group, commit.topic, commit.partition] = commit.offset
         return found
 
+    def commits(self) -> int:
+        """A number that grows whenever the groups' offsets may have changed."""
+        return self.history.count(Commit) + self.history.count(Ended)
+
     def runs_away(self) -> bool:
         """Whether the program writes far more than anybody asked for, as in a loop of events."""
         return self.history.count(Output) > LOOP + LOOP_EACH * self.history.count(Sent)
@@ -198,7 +203,7 @@ async def settle(lab: "Lab", *, waited_already: bool = False) -> None:
     watch = Watch(lab, LOST_S if waited_already else STUCK_S)
     while not await watch.is_over():
         await asyncio.sleep(BREATH_S)  # a look costs more than a fact; many facts share one
-        await lab.history.wait_for(watch.has_news, LOOK_S)
+        await lab.history.wait_for(watch.has_news, watch.next_look())
     watch.record()
 
 
@@ -217,6 +222,7 @@ class Watch:
         self.answer: dict[Share, int] | None = None
         self.answer_at = 0
         self.position = self.course.position({})
+        self.resting = False
         self.quiet = False
         self.moving = False
 
@@ -224,14 +230,19 @@ class Watch:
         """Whether the history has grown since the last look."""
         return len(history) > self.seen
 
+    def next_look(self) -> float:
+        """How long to wait for news: until the run has rested long enough, or as usual."""
+        left = STABLE_S - (self.clock.now() - self.rested)
+        return LOOK_S if self.resting else min(LOOK_S, max(left, 0.0))
+
     async def is_over(self) -> bool:
         """Look once; whether the wait is over, and `quiet` and `moving` are decided."""
         self.seen = len(self.lab.history)
         now = self.clock.now()
         await self._look(now)
         patience = self.lab.patience
-        resting = now - self.rested >= STABLE_S
-        if self.position.is_complete and resting and not self.lab.promises:
+        self.resting = now - self.rested >= STABLE_S
+        if self.position.is_complete and self.resting and not self.lab.promises:
             waited = now - self.began
             self.quiet = all_have_returned(self.lab) or waited > RETURN_S * patience
             if self.quiet and (now - self.rested >= LOST_S * patience or await self.lab.adds_up()):
@@ -270,14 +281,15 @@ class Watch:
         return self.moved > moved
 
     def _committed(self) -> dict[Share, int]:
-        """The groups' offsets: as the broker said, if no commit was seen since; else as seen."""
-        if self.answer is not None and self.answer_at == self.lab.history.count(Commit):
+        """The groups' offsets: as the broker said, if no commit and no end of a transaction was
+        seen since; else as seen."""
+        if self.answer is not None and self.answer_at == self.course.commits():
             return self.answer
         return self.course.committed()
 
     async def _ask(self) -> None:
         """Ask the broker for the groups' offsets."""
-        self.answer_at = self.lab.history.count(Commit)
+        self.answer_at = self.course.commits()
         answer: dict[Share, int] = {}
         for group, topics in self.lab.history.began.readers.items():
             lanes = [(t, p) for t in topics for p in range(self.lab.history.began.topics[t])]

@@ -166,6 +166,13 @@ class Broker(Daemon):
             process = await cls.spawn(scratch, [*java(*flags, log4j), "kafka.Kafka", settings])
             return await cls(process, scratch, grader, app).ready()
 
+    async def _first_answer(self) -> None:
+        """Return once it has producer ids to give, too: it fetches them when first asked, and a
+        client that is told to come back does so half a second later."""
+        await super()._first_answer()
+        while not await gives_producer_id(self._grader):  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.005)
+
     async def answers(self, within: float) -> bool:
         """Tell whether the broker answers a metadata request within so many seconds."""
         try:
@@ -207,13 +214,29 @@ def configure(scratch: Scratch, data: Path, grader: int, app: int, controller: i
 
 async def asks_metadata(port: int) -> int:
     """Send one Metadata request (version 1, all topics) and return how many brokers it names."""
+    answer = await request(port, api=3, version=1, body=struct.pack(">i", -1))
+    return struct.unpack_from(">i", answer)[0]
+
+
+async def gives_producer_id(port: int) -> bool:
+    """Send one InitProducerId request (version 0, without a transactional id) and return whether it
+    was answered with an id."""
+    answer = await request(port, api=22, version=0, body=struct.pack(">hi", -1, 60_000))
+    _throttle_ms, error = struct.unpack_from(">ih", answer)
+    return error == 0
+
+
+async def request(port: int, *, api: int, version: int, body: bytes) -> bytes:
+    """Send one request with the header of version 1, and return the body of the answer.
+
+    OSError or EOFError when the broker is not there.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         client = b"offsetzero"
-        request = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", -1)
-        writer.write(struct.pack(">i", len(request)) + request)
+        message = struct.pack(">hhih", api, version, 1, len(client)) + client + body
+        writer.write(struct.pack(">i", len(message)) + message)
         (size,) = struct.unpack(">i", await reader.readexactly(4))
-        answer = await reader.readexactly(size)
-        return struct.unpack_from(">i", answer, 4)[0]
+        return (await reader.readexactly(size))[4:]  # without the correlation id
     finally:
         writer.close()

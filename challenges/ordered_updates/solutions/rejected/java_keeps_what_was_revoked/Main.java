@@ -6,6 +6,7 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.Properties;
+import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -61,15 +62,21 @@ public class Main {
     public static void main(String[] args) throws Exception {
         createTable();
         Service service = new Service(consumer(), new Updates(producer()));
-        Thread main = Thread.currentThread();
+        CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.stop();
             try {
-                main.join();
+                ended.await();
             } catch (InterruptedException error) {
                 Thread.currentThread().interrupt();
             }
         }));
-        System.exit(service.run() ? 0 : 1);
+        boolean wasStopped;
+        try {
+            wasStopped = service.run();
+        } finally {
+            ended.countDown(); // before exit, which waits for the hook
+        }
+        System.exit(wasStopped ? 0 : 1);
     }
 }
