@@ -94,7 +94,11 @@ class Box:
 
     def signal(self, signum: int) -> None:
         """Send a signal to the program itself; nothing happens when it has ended."""
-        if self._launched.program is not None and not self._over:
+        if self._over:
+            return
+        if self._launched.program is None:
+            self._launched.holder.signal(signum)
+        else:
             pidfd.send(self._launched.program, signum)
 
     async def freeze(self) -> None:

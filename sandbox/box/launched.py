@@ -34,6 +34,9 @@ class Holder(Protocol):
     async def pump(self, stdout: Metered, stderr: Metered) -> None:
         """Hand on all that is printed until nothing can write any more."""
 
+    def signal(self, signum: int) -> None:
+        """Send a signal to a program that is no process of this machine, or was never seen."""
+
     async def report(self) -> int | None:
         """Return how the program ended once all of the box has: its exit code, 128+n when signal n
         ended it; None when something from outside ended the holder itself, or the whole box."""
@@ -47,7 +50,8 @@ class Launched:
     """A running box.
 
     init: pidfd of the first process inside; when it has ended, no other is left. program: pidfd
-    of the program, None if it ended before we saw it. network: the box's network namespace.
+    of the program, None if it ended before we saw it, or runs on a kernel of its own. network: the
+    box's network namespace.
     """
 
     room: Room

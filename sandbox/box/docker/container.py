@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container as Handle
 from docker.types import LogConfig, Mount, Ulimit
 
 from sandbox.box import pidfd, seccomp
 from sandbox.box.docker.engine import OWNER, engine, image
+from sandbox.box.docker.runtime import IN_GVISOR, has_own_kernel, runtime_name
 from sandbox.box.docker.stream import pump_frames
 from sandbox.box.fds import Fds
 from sandbox.box.group import OVERHEAD_PIDS
@@ -50,8 +51,8 @@ class Wanted:
 class Container:
     """A started container, whose program waits at the gate.
 
-    init: a pidfd of its first process, `pid` as this machine counts. stream: the connection that
-    carries its output, and our word into it.
+    init: a pidfd of its first process, `pid` as this machine counts; with a kernel of its own, that
+    kernel. stream: the connection that carries its output, and our word into it.
     """
 
     id: str
@@ -65,6 +66,20 @@ class Container:
 
     async def pump(self, stdout: Metered, stderr: Metered) -> None:
         await pump_frames(self.stream, stdout, stderr)
+
+    def processes(self) -> Iterator[int]:
+        """All processes of this machine that make up the container."""
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if self.id in (entry / "cgroup").read_text():
+                    yield int(entry.name)
+
+    def signal(self, signum: int) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self._signal, signum)
+
+    def _signal(self, signum: int) -> None:
+        with engine("sending a signal") as client, contextlib.suppress(APIError):  # it has ended
+            client.api.kill(self.id, signum)
 
     async def report(self) -> int | None:
         ended = pidfd.wait_status(self.init)
@@ -111,8 +126,8 @@ def _create(client: docker.DockerClient, wanted: Wanted) -> Handle:
         hostname="box",
         stdin_open=True,
         user=f"{wanted.uid}:{wanted.uid}",
-        **_confinement(),
-        **_limits(wanted.limits),
+        runtime=runtime_name(),
+        **_confinement() | _limits(wanted.limits) | (IN_GVISOR if has_own_kernel() else {}),
     )
 
 

@@ -11,6 +11,7 @@ from sandbox.box import cgroupfs, pidfd
 from sandbox.box.docker import container as containers
 from sandbox.box.docker.container import GATE, Container, Wanted
 from sandbox.box.docker.engine import engine, remaps_users
+from sandbox.box.docker.runtime import check_runtime, has_own_kernel, widened
 from sandbox.box.fds import Fds, readable_now
 from sandbox.box.files import UID, write_etc
 from sandbox.box.keeper import keeper
@@ -25,6 +26,7 @@ async def launch(
     """Start a box. Raises BoxError when there is no engine, or it cannot make one."""
     if os.geteuid() != 0:
         raise BoxError("The driver `docker` enters the boxes' networks: start us as root.")
+    limits = widened(limits)
     room = await asyncio.to_thread(Room.make, inside.source, limits)
     try:
         with Fds() as fds:
@@ -51,19 +53,21 @@ def _start(
         etc = write_etc(room.scratch.path / "etc", uid)
         mounts = {**inside.mounts, **{f"/etc/{file.name}": file for file in etc.iterdir()}}
         shown = replace(inside, source=room.app, mounts=mounts)
+        check_runtime(client)
         return containers.start(client, Wanted(owner, uid, command, shown, limits), fds)
 
 
 async def _run(room: Room, fds: Fds, container: Container, door_ports: Sequence[int]) -> Launched:
     network = fds.keep(os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY))
-    gate = await _gate(container)
-    program = fds.keep(os.pidfd_open(gate))
-    for pid in (container.pid, gate):
+    gate = None if has_own_kernel() else await _gate(container)
+    program = None if gate is None else fds.keep(os.pidfd_open(gate))
+    for pid in container.processes():
         _join(room, pid)
     room.group.enclose(container.pid)
     async with keeper().doors(network, door_ports) as doors:
         container.open_gate()
-        await _passed(gate)
+        if gate is not None:
+            await _passed(gate)
     return Launched(room, fds.pop_all(), container, container.init, program, network, doors)
 
 

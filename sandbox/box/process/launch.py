@@ -31,6 +31,9 @@ class Bubblewrap:
     async def pump(self, stdout: Metered, stderr: Metered) -> None:
         await asyncio.gather(pump(self.stdout, stdout), pump(self.stderr, stderr))
 
+    def signal(self, signum: int) -> None:
+        """The program ended before it was seen."""
+
     async def report(self) -> int | None:
         await readable(self.monitor)
         return reported_exit(os.read(self.status, 4096))  # complete: its writer has ended
