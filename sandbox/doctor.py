@@ -190,9 +190,12 @@ def probe_engine() -> Probe:
         return Probe("Docker engine", "broken", "we are not root", remedy)
     try:
         from sandbox.box.docker.engine import engine
+        from sandbox.box.docker.runtime import check_runtime, runtime_name
 
         with engine("answering") as client:
-            return Probe("Docker engine", "ok", f"version {client.version()['Version']}")
+            check_runtime(client)
+            runtime = f", runtime {name}" if (name := runtime_name()) else ""
+            return Probe("Docker engine", "ok", f"version {client.version()['Version']}{runtime}")
     except SandboxError as error:
         remedy = "On Debian and Ubuntu: apt-get install docker.io. Elsewhere, name it: DOCKER_HOST"
         return Probe("Docker engine", "broken", str(error), remedy)

@@ -1,6 +1,7 @@
 """Both drivers of boxes, and an engine for the one that needs it."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,16 @@ import pytest
 from docker.errors import DockerException
 
 from sandbox.box import DRIVERS
+
+GVISOR = shutil.which("runsc")
+RUNTIMES = (
+    {
+        "runsc": {"path": GVISOR, "runtimeArgs": ["--network=host"]},
+        "runsc-apart": {"path": GVISOR},
+    }
+    if GVISOR
+    else {}
+)
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +50,14 @@ def started_engine(folder: Path) -> Iterator[str]:
     address = f"unix://{folder}/docker.sock"
     places = [f"--{name}={folder}/{name}" for name in ("data-root", "exec-root", "pidfile")]
     apart = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=vfs"]
+    settings = folder / "daemon.json"
+    settings.write_text(json.dumps({"runtimes": RUNTIMES}))
     log = folder / "log"
     with log.open("wb") as said:
         daemon = subprocess.Popen(
-            ["dockerd", f"--host={address}", *places, *apart], stdout=said, stderr=said
+            ["dockerd", f"--config-file={settings}", f"--host={address}", *places, *apart],
+            stdout=said,
+            stderr=said,
         )
     try:
         while not answers(address):
