@@ -10,6 +10,7 @@ from sandbox.gateway.errors import error_for
 from sandbox.gateway.faults import Asked, Fate, Fault, Faults
 from sandbox.gateway.limits import Limits
 from sandbox.gateway.observer import Observer
+from sandbox.gateway.pace import Pace
 from sandbox.gateway.policy import Policy, refusal, topic_rows, topics_of
 from sandbox.gateway.replies import can_answer, error_body, metadata_with_error
 from sandbox.gateway.topics import TopicNames
@@ -87,6 +88,7 @@ class Intake:
     policy: Policy
     own: Mapping[str, Policy]
     limits: Limits
+    pace: Pace
     faults: Faults
     names: TopicNames
     observers: dict[str, Observer]

@@ -26,6 +26,7 @@ from sandbox.gateway.members import Members
 from sandbox.gateway.observer import Noted, noted_at_once
 from sandbox.gateway.observers import make_observers
 from sandbox.gateway.outside import HttpRequest, HttpService
+from sandbox.gateway.pace import Pace
 from sandbox.gateway.peer import Peer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
@@ -88,6 +89,7 @@ class Gateway:
             policy=policy,
             own=self._own_policies,
             limits=limits,
+            pace=Pace(limits.requests_per_second),
             faults=self._faults,
             names=names,
             observers=make_observers(

@@ -56,6 +56,7 @@ class KafkaConnection:
         try:
             while True:
                 frame = await self._program.read()
+                await self._intake.pace.turn(self._instance)
                 if not self._silent:
                     await self._carry_request(frame)
         except ConnectionError:

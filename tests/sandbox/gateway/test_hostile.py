@@ -35,6 +35,27 @@ async def test_hostile_bytes_end_their_connection_only(stage: Stage, sent: bytes
     assert "ClusterId" in await other.call("Metadata", 4, {})
 
 
+async def test_requests_that_come_too_fast_wait_their_turn(broker: Broker) -> None:
+    paced = Stage(broker, Limits(requests_per_second=20))
+    storms = [await paced.raw("storm"), await paced.raw("storm")]
+    other = await paced.raw("other")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    answers = [asyncio.create_task(ask_often(storm, 40)) for storm in storms]
+    await other.call("Metadata", 4, {})
+    assert not any(answer.done() for answer in answers)
+    await asyncio.gather(*answers)
+    assert loop.time() - began >= 3.0  # 80 of them: 20 at once, the others at 20 a second
+    await paced.close()
+
+
+async def ask_often(client: Raw, times: int) -> None:
+    for _ in range(times):
+        client.send("Metadata", 4, {})
+    for _ in range(times):
+        await client.receive()
+
+
 async def test_a_slow_sender_blocks_nobody(stage: Stage) -> None:
     slow, other = await stage.raw(), await stage.raw()
     slow.writer.write(b"\0\x10")
