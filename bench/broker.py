@@ -1,4 +1,4 @@
-"""Brokers and clusters: how fast they are there, and what they cost idle.
+"""Brokers and PostgreSQL servers: how fast they are there, and what they cost idle.
 
 Prints numbers, asserts none. Run it by `make bench`, on a machine that does nothing else.
 """
@@ -9,9 +9,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from sandbox.backing import Backing
 from sandbox.broker import Broker
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster, lend_database
+from sandbox.pool import Pool
+from sandbox.postgres import DatabaseServer, lend_database
+from sandbox.setup import prepare
 
 RUNS = 10
 IDLE_S = 10
@@ -41,9 +43,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def server_pids(cluster: Cluster) -> list[int]:
+def server_pids(server: int) -> list[int]:
     """The server's process and its children, which are all idle helpers when nobody works."""
-    server = int((cluster.data / "postmaster.pid").read_text().splitlines()[0])
     children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     return [server, *map(int, children)]
 
@@ -62,7 +63,7 @@ async def cold_starts() -> None:
 
 
 async def lends() -> None:
-    pool = BrokerPool()
+    pool = Pool()
     await pool.start()
     times = []
     for _ in range(RUNS):
@@ -72,41 +73,44 @@ async def lends() -> None:
         async with pool.lend():
             times.append(time.perf_counter() - begin)
     await pool.close()
-    show("lend a warm broker", times, "goal 50")
+    show("lend what is warm", times, "goal 50")
 
 
-async def databases(programs: Cluster) -> None:
-    lend, whole = [], []
+async def databases() -> None:
+    starts, ends, lend, whole = [], [], [], []
     for _ in range(RUNS):
         begin = time.perf_counter()
-        async with lend_database(programs, "CREATE TABLE t ()"):
+        server = await DatabaseServer.start()
+        starts.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        async with lend_database(server, "CREATE TABLE t ()"):
             lend.append(time.perf_counter() - begin)
         whole.append(time.perf_counter() - begin)
+        ends.append(await timed(server.kill))
+    show("PostgreSQL server, start to connection", starts)
     show("lend a database", lend)
     show("  and drop it again, both", whole)
-    show("attach to a running cluster", [await timed(programs.start) for _ in range(RUNS)])
+    show("PostgreSQL server, end", ends)
 
 
-async def idle(platform: Cluster, programs: Cluster) -> None:
-    broker = await Broker.start()
+async def idle() -> None:
+    backing = await Backing.start()
+    broker = backing.broker
     before = cpu_s(broker.pid)
     await asyncio.sleep(IDLE_S)
     used = 100 * (cpu_s(broker.pid) - before) / IDLE_S
-    shares = pss_mb([broker.pid]), pss_mb(server_pids(platform)), pss_mb(server_pids(programs))
-    names = "broker {:.0f} MB, cluster platform {:.0f} MB, cluster programs {:.0f} MB"
-    print(f"{'idle memory (PSS)':42} {sum(shares):.0f} MB: {names.format(*shares)}")
+    shares = pss_mb([broker.pid]), pss_mb(server_pids(backing.databases.pid))
+    print(f"{'idle memory (PSS)':42} broker {shares[0]:.0f} MB, PostgreSQL {shares[1]:.0f} MB")
     print(f"{'idle broker':42} {used:.1f} % of a core")
-    await broker.kill()
+    await backing.kill()
 
 
 async def main() -> None:
-    platform, programs = Cluster.platform(), Cluster.programs()
-    await platform.start()
-    await programs.start()
+    await prepare(print)
     await cold_starts()
     await lends()
-    await databases(programs)
-    await idle(platform, programs)
+    await databases()
+    await idle()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from challenges import catalogue
 from graders.grade import grade
 from graders.report import Report
 from graders.spec import Challenge, Submission
-from sandbox.pool import BrokerPool
-from sandbox.postgres import Cluster
+from sandbox.backing import Backing
+from sandbox.pool import Pool
 from sandbox.setup import prepare
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,31 +46,25 @@ class Bench:
 
     def __init__(self, challenge: Challenge, submission: Submission) -> None:
         self.challenge, self.submission = challenge, submission
-        self.databases, self.pool = Cluster.programs(), BrokerPool(1)
-        self.broker_cpu = 0.0
-
-    def database_cpu(self) -> float:
-        return family(int((self.databases.data / "postmaster.pid").read_text().splitlines()[0]))
+        self.pool = Pool()
 
     async def grade(self, names: list[str]) -> tuple[Report, float, float]:
         """The report, the wall time, and our CPU: this process, broker and database."""
-        before, began = time.process_time() + self.database_cpu(), time.monotonic()
+        before, began, lender = time.process_time(), time.monotonic(), Lender(self.pool)
         with tempfile.TemporaryDirectory() as folder:
             report = await grade(
                 self.challenge,
                 self.submission,
                 seed=1,
-                pool=Lender(self),
-                databases=self.databases,
+                pool=lender,
                 scenarios=names,
                 history_dir=Path(folder),
             )
-        cpu = time.process_time() + self.database_cpu() - before + self.broker_cpu
-        return report, time.monotonic() - began, cpu
+        wall = time.monotonic() - began
+        return report, wall, time.process_time() - before + lender.cpu
 
     async def run(self) -> None:
         await prepare(print)
-        await self.databases.start()
         await self.pool.start()
         scenarios = self.challenge.scenarios
         visible = [s.name for s in scenarios if s.visible]
@@ -90,23 +86,22 @@ class Bench:
 
 
 class Lender:
-    """Lends the pool's broker, and notes how much CPU it used while it was lent."""
+    """Lends what the pool lends, and adds up the CPU that broker and database used meanwhile."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.cpu = pool, 0.0
 
-    def lend(self) -> "Lender":
-        self.lent = self.bench.pool.lend()
-        return self
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Backing]:
+        async with self.pool.lend() as backing:
+            before = used(backing)
+            yield backing
+            self.cpu += used(backing) - before
 
-    async def __aenter__(self):
-        self.broker = await self.lent.__aenter__()
-        self.before = cpu_of(self.broker.pid)
-        return self.broker
 
-    async def __aexit__(self, *exc):
-        self.bench.broker_cpu = cpu_of(self.broker.pid) - self.before
-        return await self.lent.__aexit__(*exc)
+def used(backing: Backing) -> float:
+    """CPU seconds of a broker and a PostgreSQL server so far."""
+    return cpu_of(backing.broker.pid) + family(backing.databases.pid)
 
 
 def measure(challenge: Challenge, path: Path) -> None:

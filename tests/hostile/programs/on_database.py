@@ -81,3 +81,30 @@ def opens_every_connection():
             break
     kept.clear()
     work()
+
+
+def takes_every_lock():
+    """Locks of a session outlive the error that says there are no more."""
+    with database() as db:
+        try:
+            db.execute("select pg_advisory_lock(n) from generate_series(1, 1000000) n")
+        except psycopg.Error as error:
+            print(error.sqlstate)
+        work()
+
+
+def fills_the_queue_of_notifications():
+    """A listener that stays in its transaction keeps all that is sent from then on."""
+    with database() as listener, database() as db:
+        listener.execute("listen everything")
+        listener.execute("begin")
+        listener.execute("select 1")
+        try:
+            while True:
+                db.execute(
+                    "select pg_notify('everything', n || repeat('x', 7000))"
+                    " from generate_series(1, 1000) n"
+                )
+        except psycopg.Error as error:
+            print(error.sqlstate)
+        work()

@@ -71,3 +71,15 @@ def test_toolbox_is_open_to_every_user():
     for path in (toolbox().bubblewrap, *toolbox().etc.iterdir()):
         assert path.stat().st_mode & 0o004
     assert toolbox().bubblewrap.stat().st_mode & 0o001
+
+
+async def test_the_systems_bubblewrap_makes_boxes_as_ours_does(start, monkeypatch, driver):
+    packaged = Path("/usr/bin/bwrap")
+    if driver != "process" or not packaged.exists():
+        pytest.skip("needs the driver `process`, and the system's bubblewrap")
+    monkeypatch.setenv("OFFSETZERO_BWRAP", str(packaged))
+    run = await start(command=["sh", "-c", "echo here"])
+    monitor = run.box._launched.holder.monitor
+    pid = int(Path(f"/proc/self/fdinfo/{monitor}").read_text().rpartition("Pid:")[2].split()[0])
+    assert Path(f"/proc/{pid}/exe").readlink() == packaged
+    assert (await run.box.wait()).code == 0 and run.lines == ["here"]
