@@ -5,6 +5,7 @@ import gc
 import os
 import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from sandbox.box.cgroupfs import FOLDER, mounts
 from sandbox.home import home
 from sandbox.pool import Pool
+from tests.browser.served import children_by_parent, descendants
 from tests.hostile.test_hostile import graded
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
@@ -30,10 +32,30 @@ def left() -> dict[str, int]:
         "scratch": len(list((home().state / "scratch").iterdir())),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
-        "processes": len(list(Path("/proc").glob("[0-9]*"))),
-        "shared memory": len(Path("/proc/sysvipc/shm").read_text().splitlines()),
+        "processes": len(list(descendants(os.getpid(), children_by_parent()))),
+        "in the state": sum(works_in(process, home().state) for process in processes()),
+        "shared memory": segments_of_nobody(),
         "tasks": len(asyncio.all_tasks()),
     }
+
+
+def processes() -> Iterator[Path]:
+    return Path("/proc").glob("[0-9]*")
+
+
+def works_in(process: Path, folder: Path) -> bool:
+    """Whether a process has its current directory there, as one of PostgreSQL's has."""
+    try:
+        return (process / "cwd").readlink().is_relative_to(folder)
+    except OSError:
+        return False
+
+
+def segments_of_nobody() -> int:
+    """Segments of shared memory that no process is attached to."""
+    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
+    attached = rows[0].index("nattch")
+    return sum(row[attached] == "0" for row in rows[1:])
 
 
 async def at_rest() -> dict[str, int]:

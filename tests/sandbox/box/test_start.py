@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.box import Box, BoxError
+from sandbox.box import Box, BoxError, Exit
 from sandbox.box.process.toolbox import toolbox
 
 pytestmark = pytest.mark.services
@@ -73,13 +73,19 @@ def test_toolbox_is_open_to_every_user():
     assert toolbox().bubblewrap.stat().st_mode & 0o001
 
 
-async def test_the_systems_bubblewrap_makes_boxes_as_ours_does(start, monkeypatch, driver):
-    packaged = Path("/usr/bin/bwrap")
-    if driver != "process" or not packaged.exists():
-        pytest.skip("needs the driver `process`, and the system's bubblewrap")
-    monkeypatch.setenv("OFFSETZERO_BWRAP", str(packaged))
-    run = await start(command=["sh", "-c", "echo here"])
-    monitor = run.box._launched.holder.monitor
-    pid = int(Path(f"/proc/self/fdinfo/{monitor}").read_text().rpartition("Pid:")[2].split()[0])
-    assert Path(f"/proc/{pid}/exe").readlink() == packaged
-    assert (await run.box.wait()).code == 0 and run.lines == ["here"]
+PACKAGED = Path("/usr/bin/bwrap")
+
+
+def program_of(pidfd: int) -> Path:
+    pid = Path(f"/proc/self/fdinfo/{pidfd}").read_text().rpartition("Pid:")[2].split()[0]
+    return Path(f"/proc/{pid}/exe").readlink()
+
+
+@pytest.mark.skipif(not PACKAGED.exists(), reason="needs the system's: apt-get install bubblewrap")
+@pytest.mark.parametrize("driver", ["process"], indirect=True)
+async def test_the_systems_bubblewrap_makes_boxes_as_ours_does(start, monkeypatch):
+    monkeypatch.setenv("OFFSETZERO_BWRAP", str(PACKAGED))
+    run = await start(command=["sh", "-c", "echo here; sleep 60"])
+    await run.until("here")
+    assert program_of(run.box._launched.holder.monitor) == PACKAGED
+    assert await run.box.kill() == Exit(None, 9, "killed")
