@@ -220,8 +220,11 @@ async def asks_metadata(port: int) -> int:
 
 async def gives_producer_id(port: int) -> bool:
     """Send one InitProducerId request (version 0, without a transactional id) and return whether it
-    was answered with an id."""
-    answer = await request(port, api=22, version=0, body=struct.pack(">hi", -1, 60_000))
+    was answered with an id; no when the broker is not there."""
+    try:
+        answer = await request(port, api=22, version=0, body=struct.pack(">hi", -1, 60_000))
+    except (OSError, EOFError):
+        return False
     _throttle_ms, error = struct.unpack_from(">ih", answer)
     return error == 0
 

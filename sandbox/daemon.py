@@ -87,6 +87,7 @@ class Daemon:
             )
             if not answered.done():
                 raise self._start_failure(ended.done())
+            answered.result()
         except BaseException:
             await self.kill()
             raise

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from sandbox.box.spec import BoxError, Limits
 # The program waits here until its doors are open: one line comes, or the end when we have died.
 # The engine would add HOSTNAME to its environment.
 GATE = 'read -r go && unset HOSTNAME && exec "$@" </dev/null'
+
+HAS_ENDED = (404, 409)  # what the engine answers about a container that does not run
 
 # The kernel's own defaults, as a box of bubblewrap has them; the engine loosens the first two.
 SETTINGS = {
@@ -52,13 +54,15 @@ class Container:
     """A started container, whose program waits at the gate.
 
     init: a pidfd of its first process, `pid` as this machine counts; with a kernel of its own, that
-    kernel. stream: the connection that carries its output, and our word into it.
+    kernel. stream: the connection that carries its output, and our word into it. signals: those
+    that the engine was asked to send.
     """
 
     id: str
     pid: int
     init: int
     stream: int
+    signals: list[asyncio.Future[None]] = field(default_factory=list)
 
     def open_gate(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # it is over already
@@ -75,13 +79,19 @@ class Container:
                     yield int(entry.name)
 
     def signal(self, signum: int) -> None:
-        asyncio.get_running_loop().run_in_executor(None, self._signal, signum)
+        sending = asyncio.get_running_loop().run_in_executor(None, self._signal, signum)
+        self.signals.append(sending)
 
     def _signal(self, signum: int) -> None:
-        with engine("sending a signal") as client, contextlib.suppress(APIError):  # it has ended
-            client.api.kill(self.id, signum)
+        with engine("sending a signal") as client:
+            try:
+                client.api.kill(self.id, signum)
+            except APIError as error:
+                if error.status_code not in HAS_ENDED:
+                    raise
 
     async def report(self) -> int | None:
+        await asyncio.gather(*self.signals)  # one that we failed to send is no program's fault
         ended = pidfd.wait_status(self.init)
         if ended is not None and os.waitstatus_to_exitcode(ended) == -signal.SIGKILL:
             return None  # no program can do that to the first process of its box

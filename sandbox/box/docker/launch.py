@@ -61,7 +61,7 @@ async def _run(room: Room, fds: Fds, container: Container, door_ports: Sequence[
     network = fds.keep(os.open(f"/proc/{container.pid}/ns/net", os.O_RDONLY))
     gate = None if has_own_kernel() else await _gate(container)
     program = None if gate is None else fds.keep(os.pidfd_open(gate))
-    for pid in container.processes():
+    for pid in container.processes() if gate is None else (container.pid, gate):
         _join(room, pid)
     room.group.enclose(container.pid)
     async with keeper().doors(network, door_ports) as doors:
