@@ -3,7 +3,7 @@
 A condition is a sentence and a question to the history; it is asked again at every new fact.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,6 +74,17 @@ def undone(history: History, sent: Sequence[Sent]) -> list[str]:
     """The ids of those events that lack an effect which they must have."""
     done = {(effect.table, effect.id) for effect in history.of(Effect)}
     return [s.id for s in sent if any((place, s.id) not in done for place in s.expect)]
+
+
+def fewer_undone(sent: Sequence[Sent], count: int) -> Condition:
+    """Fewer than `count` of those events lack an effect."""
+    return Condition("", lambda history: len(undone(history, sent)) < count)
+
+
+def is_half_done(sent: Sequence[Sent], left: Collection[str]) -> bool:
+    """Whether nothing is `left` to do of half of the keys of those events, or of more."""
+    waiting = {s.key for s in sent if s.id in left}
+    return 2 * len(waiting) <= len({s.key for s in sent})
 
 
 def within(place: str | None) -> str:

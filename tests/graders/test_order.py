@@ -1,6 +1,10 @@
 """ORD against hand-made histories: what each check must flag, and the nearest correct history."""
 
+import pytest
+
 from graders.checks import Finding, check
+from graders.conditions import is_half_done
+from graders.facts import Sent, Waited
 from graders.history import History
 from graders.verdict import conclude, judge, wants_another
 from graders.verdicts import Verdict
@@ -253,6 +257,14 @@ def beside(missing: int) -> OrderedTale:
     for item in others[:missing]:
         tale.handle("app", item, 1)
     return tale
+
+
+@pytest.mark.parametrize("missing", range(5))
+def test_the_grader_waits_on_as_long_as_it_could_accuse(missing: int):
+    history = beside(missing).end()
+    (waited,) = history.of(Waited)
+    others = [sent for sent in history.of(Sent) if sent.id in waited.ids]
+    assert is_half_done(others, waited.missing) == (found(history) == {})
 
 
 def test_half_of_the_other_items_may_wait():
