@@ -17,7 +17,7 @@ from sandbox.postgres import Database, DatabaseServer, database_server, lend_dat
 from sandbox.process import Identity, SandboxError, sweep
 from tests.sandbox.waiting import freeze
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="module")]
 
 SCHEMA = """
 CREATE TABLE ledger (entry bigserial PRIMARY KEY, event_id text NOT NULL);
@@ -28,8 +28,16 @@ COMMENT ON TABLE ledger IS 'a cast such as 1::program is no name';
 BUSY = "SELECT count(*) FROM generate_series(1, 1000000000000)"
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server() -> AsyncIterator[DatabaseServer]:
+    """One for all tests that leave it as it was."""
+    server = await DatabaseServer.start()
+    yield server
+    await server.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fresh() -> AsyncIterator[DatabaseServer]:
     server = await DatabaseServer.start()
     yield server
     await server.kill()
@@ -64,9 +72,11 @@ def workers_of(folder: Path) -> list[Identity]:
     return found
 
 
-def segments() -> int:
-    """How many segments of shared memory there are on this machine."""
-    return len(Path("/proc/sysvipc/shm").read_text().splitlines())
+def segments_of(pid: int) -> int:
+    """How many segments of shared memory there are that a process made."""
+    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
+    maker = rows[0].index("cpid")
+    return sum(row[maker] == str(pid) for row in rows[1:])
 
 
 async def keep_busy(server: DatabaseServer, database: Database) -> None:
@@ -78,21 +88,20 @@ async def keep_busy(server: DatabaseServer, database: Database) -> None:
 
 
 async def test_no_two_share_a_server_and_nothing_is_left_of_one():
-    before = segments()
     one, other = await DatabaseServer.start(), await DatabaseServer.start()
-    assert one.address != other.address and segments() == before + 2
+    assert one.address != other.address and segments_of(one.pid) == 1
     workers = workers_of(one.data)
     await one.kill()
     assert not one.alive and not one.folder.exists()
     assert not any(worker.alive for worker in workers)
     assert await other.answers(within=5)
     await other.kill()
-    assert segments() == before
+    assert segments_of(one.pid) == segments_of(other.pid) == 0
 
 
-async def test_one_program_that_holds_every_lock_leaves_the_next_its_own(server: DatabaseServer):
+async def test_one_program_that_holds_every_lock_leaves_the_next_its_own(fresh: DatabaseServer):
     other = await DatabaseServer.start()
-    async with lend_database(server, "") as mine, lend_database(other, "") as honest:
+    async with lend_database(fresh, "") as mine, lend_database(other, "") as honest:
         program = log_in(mine)
         program.execute("BEGIN")
         with pytest.raises(psycopg.errors.OutOfMemory, match="shared memory"):
@@ -114,22 +123,22 @@ async def test_a_busy_session_ends_with_its_server(monkeypatch, frozen: bool):
         assert not any(worker.alive for worker in workers)
 
 
-async def test_a_server_killed_by_others_is_known_to_be_dead(server: DatabaseServer):
-    async with lend_database(server, "") as lent:
-        await keep_busy(server, lent)
-        workers = workers_of(server.data)
-        os.kill(server.pid, signal.SIGKILL)
-        await server.ended()
-        assert not server.alive and not await server.answers(within=1)
-    await server.kill()
+async def test_a_server_killed_by_others_is_known_to_be_dead(fresh: DatabaseServer):
+    async with lend_database(fresh, "") as lent:
+        await keep_busy(fresh, lent)
+        workers = workers_of(fresh.data)
+        os.kill(fresh.pid, signal.SIGKILL)
+        await fresh.ended()
+        assert not fresh.alive and not await fresh.answers(within=1)
+    await fresh.kill()
     assert not any(worker.alive for worker in workers)
 
 
-async def test_a_frozen_server_is_alive_but_does_not_answer(server: DatabaseServer):
-    await freeze(server.pid)
-    assert server.alive and not await server.answers(within=0.3)
-    os.kill(server.pid, signal.SIGCONT)
-    assert await server.answers(within=10)
+async def test_a_frozen_server_is_alive_but_does_not_answer(fresh: DatabaseServer):
+    await freeze(fresh.pid)
+    assert fresh.alive and not await fresh.answers(within=0.3)
+    os.kill(fresh.pid, signal.SIGCONT)
+    assert await fresh.answers(within=10)
 
 
 async def test_a_port_taken_meanwhile_is_left_for_another(monkeypatch, server: DatabaseServer):
@@ -172,20 +181,19 @@ asyncio.run(main())
 
 
 async def test_a_server_ends_and_is_swept_after_its_owner_was_killed(own_state):
-    before = segments()
     owner = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OWNER, stdout=subprocess.PIPE
     )
     pid, path = (await owner.stdout.readline()).decode().split()
     folder = Path(path)
     workers = workers_of(folder / "data")
-    assert Identity.of(int(pid)) in workers
+    assert Identity.of(int(pid)) in workers and segments_of(int(pid)) == 1
     owner.kill()
     await owner.wait()
     assert folder.name in await asyncio.to_thread(sweep, home())
     assert not any(worker.alive for worker in workers)
     assert not await asyncio.to_thread(folder.exists)
-    assert segments() == before
+    assert segments_of(int(pid)) == 0
 
 
 async def test_a_lent_database_has_what_its_schema_makes_and_grants(server: DatabaseServer):
