@@ -2,13 +2,12 @@
 
 Two scenarios of a submission are played side by side, each with topics, a group and a database of
 its own, on the same broker and PostgreSQL server. A transactional id is the broker's, so a program
-with Kafka transactions would fence itself from one scenario to the other: it gets two of both.
-Every attempt's history is saved, and `recheck` makes the same report from the saved histories
-alone.
+with Kafka transactions would fence itself from one scenario to the other: it gets two of both. It
+is known by the setting in its source; one that hid it is played anew once it is seen. Every
+attempt's history is saved, and `recheck` makes the same report from the saved histories alone.
 """
 
 import asyncio
-import itertools
 import json
 import logging
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 from graders import report
 from graders.clock import SLOWEST
+from graders.facts import Producer
 from graders.history import History, Recorder
 from graders.kafka import Kafka
 from graders.lab import Lab, Program
@@ -106,11 +106,11 @@ async def grade(
             ),
         )
         async with AsyncExitStack() as stack:
-            grounds = [Ground(pool, stack)]
-            if submission.has_transactions and len(chosen) > 1:
-                grounds.append(Ground(pool, stack))
-            grading = Grading(challenge, chosen, seed, program, grounds, history_dir, on_event)
-            return await grading.run()
+            grounds = [Ground(pool, stack) for _ in range(SIDE_BY_SIDE)]
+            apart = submission.has_transactions
+            return await Grading(
+                challenge, chosen, seed, program, grounds, apart, history_dir, on_event
+            ).run()
 
 
 async def make_program(
@@ -161,13 +161,15 @@ class Ground:
 
 @dataclass
 class Grading:
-    """One submission being graded."""
+    """One submission being graded. `apart`: whether what is played side by side has a ground of
+    its own each."""
 
     challenge: Challenge
     chosen: Sequence[Scenario]
     seed: int
     program: Program
     grounds: Sequence[Ground]
+    apart: bool
     history_dir: Path
     on_event: OnEvent
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
@@ -183,14 +185,12 @@ class Grading:
     async def run(self) -> Report:
         """Play all scenarios and report."""
         began, cpu = time.monotonic(), time.process_time()
-        for scenario in self.chosen:
-            self._tell(scenario, "waiting")
-        free = asyncio.Queue[Ground]()
-        for ground, _ in zip(itertools.cycle(self.grounds), range(SIDE_BY_SIDE), strict=False):
-            free.put_nowait(ground)
-        async with asyncio.TaskGroup() as tasks:
-            for scenario in self.chosen:
-                tasks.create_task(self._play_in_turn(scenario, free))
+        await self._play_all()
+        if self._met_itself():
+            self.apart = True
+            self.attempts.clear()
+            self.skips.clear()
+            await self._play_all()
         lend_s = max(ground.lend_s for ground in self.grounds)
         timing = {
             "queue_s": 0.0,
@@ -219,6 +219,25 @@ class Grading:
         self.on_event({"type": "report", "report": dict(result.data)})
         return result
 
+    async def _play_all(self) -> None:
+        for scenario in self.chosen:
+            self._tell(scenario, "waiting")
+        free = asyncio.Queue[Ground]()
+        for ground in self.grounds:
+            free.put_nowait(ground if self.apart else self.grounds[0])
+        async with asyncio.TaskGroup() as tasks:
+            for scenario in self.chosen:
+                tasks.create_task(self._play_in_turn(scenario, free))
+
+    def _met_itself(self) -> bool:
+        """Whether the program uses Kafka transactions, and was on the same ground twice at once."""
+        producers = (p for a in self._all_attempts() for p in a.history.of(Producer))
+        shared = not self.apart and len(self.chosen) > 1
+        return shared and any(producer.transactional_id is not None for producer in producers)
+
+    def _all_attempts(self) -> list[Attempt]:
+        return [attempt for each in self.attempts.values() for attempt in each]
+
     async def _play_in_turn(self, scenario: Scenario, free: asyncio.Queue[Ground]) -> None:
         """Play a scenario as often as it needs, each time on a ground that is free. A repeat queues
         up behind the other scenarios: they may tell by then that the program is hopeless, and the
@@ -231,6 +250,8 @@ class Grading:
                     attempts.append(await self._attempt(scenario, attempts, ground))
             finally:
                 free.put_nowait(ground)
+        if self._met_itself():
+            return
         if attempts:
             hopeless = self._is_hopeless()
             outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
@@ -241,13 +262,13 @@ class Grading:
 
     def _is_open(self, attempts: Sequence[Attempt]) -> bool:
         """Whether a scenario with these attempts is to be played once more."""
-        return not self._is_hopeless() and (
-            not attempts or wants_another(attempts, known=self._known_stuck())
-        )
+        if self._is_hopeless() or self._met_itself():
+            return False
+        return not attempts or wants_another(attempts, known=self._known_stuck())
 
     def _is_hopeless(self) -> bool:
         """Whether the attempts so far say enough."""
-        return is_hopeless([a for each in self.attempts.values() for a in each])
+        return is_hopeless(self._all_attempts())
 
     def _known_stuck(self) -> set[str]:
         """The checks by which a lack of progress counts in some scenario already."""

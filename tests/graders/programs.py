@@ -40,6 +40,26 @@ while running:
 consumer.close()
 """
 
+TRANSACTIONAL = (
+    GOOD.replace("import Consumer", "import Consumer, Producer")
+    .replace(
+        "consumer.subscribe(",
+        """producer = Producer({
+    "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    "transactional.id": "booker",
+})
+producer.init_transactions(30)
+consumer.subscribe(""",
+    )
+    .replace(
+        "    consumer.commit(message, asynchronous=False)",
+        """    producer.begin_transaction()
+    producer.send_offsets_to_transaction(
+        consumer.position(consumer.assignment()), consumer.consumer_group_metadata())
+    producer.commit_transaction(30)""",
+    )
+)
+
 FORGETFUL = GOOD.replace(
     "on conflict do nothing", "on conflict (id) do update set id = excluded.id"
 )

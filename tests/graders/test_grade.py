@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from graders.conditions import effects_of, ended, has_left
-from graders.facts import Effect, Process
+from graders.facts import Effect, Ended, Process
 from graders.grade import grade, recheck
 from graders.history import History
 from graders.instance import Instance
@@ -21,7 +21,14 @@ from graders.spec import Submission
 from sandbox.backing import Backing
 from sandbox.pool import Pool
 from tests.graders.challenge import a_tale, challenge, payments
-from tests.graders.programs import BALANCES_LATER, FORGETFUL, GOOD, SLOW_TO_START, USELESS
+from tests.graders.programs import (
+    BALANCES_LATER,
+    FORGETFUL,
+    GOOD,
+    SLOW_TO_START,
+    TRANSACTIONAL,
+    USELESS,
+)
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -111,8 +118,20 @@ async def test_balances_that_follow_the_ledger_a_little_later_are_waited_for(gra
     assert report.verdict == "PASS", report.data["headline"]
 
 
+@pytest.mark.parametrize("source", [TRANSACTIONAL, TRANSACTIONAL.replace("nal.id", 'nal" ".id')])
+async def test_a_program_with_transactions_does_not_fence_itself(grader: Grader, source: str):
+    is_known = Submission({"main.py": source}).has_transactions
+    report = await grader(source, a_tale, once_more)
+    assert report.verdict == "PASS", report.data
+    states = [e["state"] for e in grader.events if e["type"] == "scenario"]
+    assert states.count("done") == 2
+    assert states.count("waiting") == (2 if is_known else 4)
+    transactions = grader.history("a_tale.1.jsonl").of(Ended)
+    assert transactions and all(each.outcome == "accepted" for each in transactions)
+
+
 async def test_a_program_may_take_its_time_to_start(grader: Grader):
-    report = await grader(SLOW_TO_START, a_tale)
+    report = await grader(SLOW_TO_START, TRANSACTIONAL, a_tale)
     assert report.verdict == "PASS", report.data["headline"]
     assert report.data["scenarios"][0]["attempts"] == 1
 

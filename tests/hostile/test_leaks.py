@@ -5,11 +5,13 @@ import gc
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from sandbox.backing import Backing
 from sandbox.box.cgroupfs import FOLDER, mounts
 from sandbox.home import home
 from sandbox.pool import Pool
@@ -24,7 +26,27 @@ LOOKS = 5
 MEMORY_KB = 40_000  # what may come on top between the first runs and the last
 
 
-def left() -> dict[str, int]:
+class Lender:
+    """Lends what a pool lends, and notes the PostgreSQL servers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.servers: set[str] = set()
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Backing]:
+        async with self.pool.lend() as backing:
+            self.servers.add(str(backing.databases.pid))
+            yield backing
+
+    def segments(self) -> int:
+        """Segments of shared memory that those servers made."""
+        rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
+        maker = rows[0].index("cpid")
+        return sum(row[maker] in self.servers for row in rows[1:])
+
+
+def left(lender: Lender) -> dict[str, int]:
     """Count what a grading could leave: in the kernel, on disk, in ourselves."""
     boxes = [box for mount in mounts() for box in (mount.point / FOLDER).glob(f"*.{os.getpid()}.*")]
     return {
@@ -34,7 +56,7 @@ def left() -> dict[str, int]:
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "processes": len(list(descendants(os.getpid(), children_by_parent()))),
         "in the state": sum(works_in(process, home().state) for process in processes()),
-        "shared memory": segments_of_nobody(),
+        "shared memory": lender.segments(),
         "tasks": len(asyncio.all_tasks()),
     }
 
@@ -51,19 +73,12 @@ def works_in(process: Path, folder: Path) -> bool:
         return False
 
 
-def segments_of_nobody() -> int:
-    """Segments of shared memory that no process is attached to."""
-    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
-    attached = rows[0].index("nattch")
-    return sum(row[attached] == "0" for row in rows[1:])
-
-
-async def at_rest() -> dict[str, int]:
+async def at_rest(lender: Lender) -> dict[str, int]:
     """What is left once it changes no more: a backing that was given back is being replaced."""
     looks: list[dict[str, int]] = []
     while looks[-LOOKS:] != LOOKS * looks[-1:] or not looks:
         gc.collect()  # clients of Kafka are in cycles, and end with them
-        looks.append(left())
+        looks.append(left(lender))
         await asyncio.sleep(1)
     return looks[-1]
 
@@ -71,13 +86,14 @@ async def at_rest() -> dict[str, int]:
 @pytest.mark.long
 @pytest.mark.timeout(14_400)
 async def test_gradings_leave_nothing(pool: Pool, tmp_path: Path):
+    lender = Lender(pool)
     for number in range(RUNS + len(PROGRAMS)):
         if number == len(PROGRAMS):
-            before, memory = await at_rest(), own_memory_kb()
+            before, memory = await at_rest(lender), own_memory_kb()
         folder = tmp_path / str(number)
-        await graded(PROGRAMS[number % len(PROGRAMS)], pool, folder)
+        await graded(PROGRAMS[number % len(PROGRAMS)], lender, folder)
         shutil.rmtree(folder)
-    assert await at_rest() == before
+    assert await at_rest(lender) == before
     assert own_memory_kb() - memory < MEMORY_KB
 
 
