@@ -20,6 +20,8 @@ LARGE = 100_000
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0
+# The timer of clients that commit by themselves is 5 s, if nobody sets it.
+COMMIT_TIMER_S = 6.0
 # A program may wait 3 s for a record before it says that it does not have it.
 TOKEN_S = 4.0
 # How often it is asked whether a rebuild is done that may have to wait for something else.
@@ -328,28 +330,37 @@ async def transactions(lab: Lab) -> None:
 
 
 async def killed_before_commit(lab: Lab) -> None:
-    """SIGKILL when records are in the view and their offsets are not committed. Exposes programs
-    that count what they are handed again."""
+    """SIGKILL when records are in the view and their offsets are not committed, and once more.
+    Exposes programs that count what they are handed again, an order or the change of one, and that
+    take the limit of reviews for the other side of it."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
     app = await lab.start("app")
     await until_included(lab, app, ids[0], known)
     await lab.reached(committed_past_all(known), within=USUALLY_S)
-    commits = lab.commits(times=None).hold()
-    # A program that commits each record for itself comes no further than the first.
-    first = large(lab.rng, ids[0])
-    events = [first, changed(lab.rng, first), *a_history(lab.rng, ids)]
-    sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
-    await lab.until(effects_of(sent[:1]), why="a large order to be reviewed")
-    await survey(lab, app, ids)
-    # A program that commits by a timer may not have come to it.
-    await lab.reached(held(commits), within=USUALLY_S)
-    await survey(lab, app, ids)
-    await app.kill()
-    commits.drop()
-    await lab.start("app")
-    await survey(lab, app, ids)
+    partition = lab.rng.randrange(PARTITIONS[ORDERS])
+    order = placed(lab.rng, ids[0])
+    known = await lab.send(ORDERS, [order], partition)
+    await until_included(lab, app, ids[0], known)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    # Twice: a program that commits each record for itself comes no further than the first.
+    for first in (changed(lab.rng, order), large(lab.rng, ids[0])):
+        commits = lab.commits(times=None).hold()
+        events = [first, placed(lab.rng, ids[0], LARGE), *a_history(lab.rng, ids)]
+        sent = await lab.send(ORDERS, events, partition)
+        await until_included(lab, app, ids[0], sent[:1])
+        await lab.until(effects_of(sent_reviews(sent[:1])), why="a large order to be reviewed")
+        await survey(lab, app, ids)
+        # A program that commits by a timer may not have come to it.
+        await lab.reached(held(commits), within=USUALLY_S)
+        await survey(lab, app, ids)
+        await app.kill()
+        commits.drop()
+        await lab.start("app")
+        await survey(lab, app, ids)
+        await until_included(lab, app, ids[0], sent)
+        await lab.reached(committed_past_all(sent), within=USUALLY_S)
     await the_end(lab, app, ids)
 
 
@@ -370,8 +381,8 @@ async def killed_in_transaction(lab: Lab) -> None:
     sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
     await lab.until(held(commit), why="a review to be written")
     await lab.ask(app, "GET", path_of(ids[0]))
-    # A program that commits first has done so by now, or does so in a moment.
-    await lab.reached(committed_past(sent[1]), within=1.0)
+    # A program that commits first has done so by now, or does so when its timer comes.
+    await lab.reached(committed_past(sent[1]), within=COMMIT_TIMER_S)
     await app.kill()
     await commit.drop()
     await lab.start("app")
@@ -499,7 +510,9 @@ async def fast_rebuild(lab: Lab) -> None:
     is_behind = from_the_start(known)
     fetches = lab.gateway.fault("Fetch", times=None, where=lambda body: not is_behind(body)).hold()
     await lab.until(applied(fetches), why="the program to ask for records")
-    await lab.send(ORDERS, [large(lab.rng, id) for id in ids])
+    for id in ids:
+        order = large(lab.rng, id)
+        await lab.send(ORDERS, [order, changed(lab.rng, order)])
     began = len(lab.history)
     generation = await rebuild(lab, app)
     await lab.reached(handed_since(began, known), within=USUALLY_S)

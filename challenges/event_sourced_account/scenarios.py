@@ -10,6 +10,7 @@ from graders.accounts import LOG, OUTSIDE, SNAPSHOT_EVERY, SNAPSHOTS
 from graders.conditions import (
     Condition,
     applied,
+    committed_past,
     effect_of,
     effects_of,
     group_stable,
@@ -28,6 +29,8 @@ PARTITIONS = (0, 1, 2)
 USUALLY_S = 3.0
 # How long a program gets for what it must not do.
 TEMPTATION_S = 1.0
+# The timer of clients that commit by themselves is 5 s, if nobody sets it.
+COMMIT_TIMER_S = 6.0
 # How long a client asks again: a program may need 10 s to start.
 PATIENCE_S = 20.0
 LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -166,8 +169,9 @@ def told(amount: int, format: int) -> dict[str, Any]:
 
 
 def stamp(time: datetime) -> str:
-    """A time as a question gives it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time as a question gives it: in milliseconds where they matter."""
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{seconds}.{time.microsecond // 1000:03d}Z" if time.microsecond else f"{seconds}Z"
 
 
 def ups_and_downs(rng: random.Random, number: int) -> list[int]:
@@ -183,11 +187,14 @@ def ups_and_downs(rng: random.Random, number: int) -> list[int]:
 
 async def quiet_day(lab: Lab) -> None:
     """No fault at all. Exposes programs that miss deposits, do not answer, refuse or accept what
-    they should not, take no snapshots, publish nothing, or publish again after a restart."""
+    they should not, take no snapshots, publish nothing, or publish again after a restart, and those
+    that do not know a deposit again that comes right behind itself."""
     app = await lab.start("app")
     account = account_name(lab.rng)
     sent = await lab.send("deposits", [deposit(lab.rng, account, 10_000) for _ in range(21)])
     sent += [s for p in PARTITIONS for s in await lab.send("deposits", [deposit(lab.rng)], p)]
+    twin = deposit(lab.rng)
+    sent += await lab.send("deposits", [twin, twin], 0)
     await lab.until(effects_of(sent, place=LOG), why="all deposits to be in the log")
     version = version_of(lab, account)
     for amount, expects in ((5_000, None), (7_000, version + 1), (900_000, None), (1, version)):
@@ -202,10 +209,12 @@ async def quiet_day(lab: Lab) -> None:
 
 async def as_of(lab: Lab) -> None:
     """Questions about the past, of a log whose clocks step back, and of one with a snapshot.
-    Exposes programs that answer with the present, that order or choose events by their clocks, or
-    that take the latest snapshot for every moment."""
+    Exposes programs that answer with the present, that order or choose events by their clocks, that
+    cut a moment to seconds or leave it out itself, or that take the latest snapshot for each."""
     account, other = account_name(lab.rng), account_name(lab.rng)
     log = entries(lab.rng, account, ups_and_downs(lab.rng, 14))
+    end = LONG_AGO + timedelta(minutes=14, milliseconds=400)
+    log[13]["recorded_at"] = stamp(end)
     for behind in (5, 10):  # written by a machine whose clock is behind
         log[behind]["recorded_at"] = stamp(LONG_AGO + timedelta(minutes=behind - 2, seconds=30))
     amounts = ups_and_downs(lab.rng, SNAPSHOT_EVERY + 3)
@@ -219,6 +228,8 @@ async def as_of(lab: Lab) -> None:
     for version in (*lab.rng.sample(range(1, 14), 2), 15):
         await look(lab, app, account, f"version={version}")
     for at in (
+        end - timedelta(milliseconds=1),
+        end,
         LONG_AGO,
         LONG_AGO + timedelta(minutes=4),
         LONG_AGO + timedelta(minutes=lab.rng.choice((6, 7, 12)), seconds=lab.rng.randrange(60)),
@@ -240,7 +251,8 @@ async def old_log(lab: Lab) -> None:
     old, twin = account_name(lab.rng), account_name(lab.rng)
     # Amounts that a binary fraction does not hold: 0.29 * 100 is 28.999999999999996.
     amounts = [100_110, -435, 29, *ups_and_downs(lab.rng, 12), -58]
-    await lab.sink.fill(LOG, entries(lab.rng, old, amounts, format=1))
+    log = entries(lab.rng, old, amounts, format=1)
+    await lab.sink.fill(LOG, log)
     await lab.sink.fill(LOG, entries(lab.rng, twin, amounts))
     app = await lab.start("app")
     for account in (old, twin):
@@ -249,6 +261,7 @@ async def old_log(lab: Lab) -> None:
     sent = await lab.send("deposits", [deposit(lab.rng, old, 1_000) for _ in range(4)])
     await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
     balance = sum(amounts) + 4_000
+    await withdraw(lab, app, Withdrawal(log[1]["command_id"], old, 435))  # asked again
     for amount in (balance + 1, balance - 250, 251, 250):
         await withdraw(lab, app, withdrawal(lab.rng, old, amount))
     await look(lab, app, old)
@@ -274,6 +287,7 @@ async def same_command_again(lab: Lab) -> None:
     for order in orders:
         await withdraw(lab, second, order)
     await at_once(lab, (first, second), withdrawal(lab.rng, account, 1_000))
+    await deposit_at_once(lab, deposit(lab.rng, account, 500))
     await first.terminate()
     await lab.start("first")
     await lab.send("deposits", [money], 1)
@@ -283,6 +297,18 @@ async def same_command_again(lab: Lab) -> None:
         await withdraw(lab, first, order)
     await lab.settle()
     await lab.aftershock()
+
+
+async def deposit_at_once(lab: Lab, twin: Event) -> None:
+    """Let both instances have the same deposit while the first append of it waits."""
+    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    append = await lab.sink.hold(LOG, row={"command_id": twin.id})
+    for partition in PARTITIONS:
+        await lab.send("deposits", [twin], partition)
+    await lab.until(held(append), why="the deposit to be appended")
+    await lab.reached(waited_for(append), within=USUALLY_S)
+    await append.release()
+    await lab.until(in_log(twin.id), why="the deposit to be in the log")
 
 
 async def at_once(lab: Lab, apps: Sequence[Instance], order: Withdrawal) -> None:
@@ -399,9 +425,9 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
     money = deposit(lab.rng, account)
     append = await lab.sink.hold(LOG, row={"command_id": money.id})
-    await lab.send("deposits", [money])
+    (sent,) = await lab.send("deposits", [money])
     await lab.until(held(append), why="the deposit to be appended")
-    await lab.reached(written(OUTSIDE, money.id), within=TEMPTATION_S)
+    await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await killed(lab, app, append)
     await lab.settle()
     await lab.aftershock()

@@ -303,7 +303,9 @@ def folded(question: Question) -> FactRef:
     if not version:
         return FactRef(question.asked.since, "The log held no event of that moment.")
     last = account.entries[version - 1]
-    when = f", the last recorded at {last.recorded_at:%H:%M:%S}," if "at" in question.query else ""
+    at = last.recorded_at.time()
+    told = at.isoformat("milliseconds" if at.microsecond else "seconds")
+    when = f", the last recorded at {told}," if "at" in question.query else ""
     balance = account.balances[version]
     return FactRef(last.effect.n, f"Events 1 to {version}{when} make a balance of {balance}.")
 
