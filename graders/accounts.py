@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from graders.facts import Effect
+from graders.facts import Effect, short_topic
 from graders.history import History
 
 LOG, SNAPSHOTS, OUTSIDE = "events", "snapshots", "account-events"
@@ -159,3 +159,13 @@ class Accounts:
         for entry in self.entries:
             found[entry.effect.id].append(entry)
         return found
+
+
+def unannounced(history: History) -> list[str]:
+    """The ids of the events that the program appended and no record tells of, in the order of their
+    commits; none where there is no such topic."""
+    if OUTSIDE not in map(short_topic, history.began.outputs):
+        return []
+    effects = history.of(Effect)
+    told = {effect.id for effect in effects if effect.table == OUTSIDE}
+    return [e.id for e in effects if e.table == LOG and not e.ours and e.id not in told]
