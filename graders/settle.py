@@ -3,12 +3,12 @@
 *Accounted for*: every event sent has its effects, no step of a choreography, no event of an outbox
 and none of a log is owed, each group's position lies past every record that it reads, all
 partitions are owned by living instances, and whoever was evicted has joined again. When that stays
-so for 0.6 s the run is quiet; the good case costs no more. Otherwise the wait goes on while there is progress (new
-effects, positions, records handed out, calls to outside services, up to ten about one thing,
-instances that are starting), at most 60 s, and ends when there was none for 7 s: longer than the
-usual commit timer of 5 s. An effect that is missing although the position lies past everything can
-only come late by a retry inside the program, so 3 s must do for it, and for state that is written
-apart from the effects.
+so for 0.6 s the run is quiet; the good case costs no more. Otherwise the wait goes on while there
+is progress (new effects, positions, records handed out, calls to outside services, up to ten about
+one thing, instances that are starting), at most 60 s, and ends when there was none for 7 s: longer
+than the usual commit timer of 5 s. An effect that is missing although the position lies past
+everything can only come late by a retry inside the program, so 3 s must do for it, and for state
+that is written apart from the effects.
 Where the statement allows pauses (`timer_s`), one and a half of them are waited in addition. All
 times are multiplied by the run's patience.
 

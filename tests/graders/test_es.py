@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graders.accounts import upcast
+from graders.accounts import unannounced, upcast
 from graders.facts import Asked
 from graders.history import History
 from graders.verdicts import Verdict
@@ -20,6 +20,18 @@ def only(bank: Bank | History, id: str) -> str:
     history = bank.end() if isinstance(bank, Bank) else bank
     assert verdicts(history) == {id: FAIL}
     return findings(history, id)[0].claim
+
+
+def test_an_event_is_owed_to_the_outside_until_a_record_tells_of_it() -> None:
+    bank = Bank()
+    bank.event("acc-1", 500, "old-1", ours=True)
+    bank.open()
+    bank.deposit("acc-1", 700, "dep-1")
+    assert unannounced(bank) == []
+    bank.event("acc-1", -100, "wd-1")
+    assert unannounced(bank) == ["wd-1"]
+    bank.publish("acc-1", "wd-1")
+    assert unannounced(bank) == []
 
 
 def test_a_correct_day_is_silent() -> None:
