@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from graders.facts import Assigned, Call, Commit, Effect, Left, Process, Sent
+from graders.facts import Assigned, Call, Commit, Effect, Joined, Left, Process, Sent
 from graders.history import History
 
 
@@ -175,6 +175,29 @@ def group_stable(members: int) -> Condition:
         return len(set(owned.values())) == members and all_shares(history) <= owned.keys()
 
     return Condition(f"{members} member(s) to own all partitions", holds)
+
+
+def group_complete(members: int) -> Condition:
+    """All partitions are owned in each group, and so many instances have joined. One may own none:
+    with several consumers each, another's may have them all."""
+
+    def holds(history: History) -> bool:
+        return all_shares(history) <= shares(history).keys() and len(joined(history)) == members
+
+    return Condition(f"{members} instance(s) to have joined, and all to be owned", holds)
+
+
+def joined(history: History) -> set[str]:
+    """The instances that have a member in a group."""
+    members: dict[str, str] = {}
+    for fact in history:
+        if isinstance(fact, Joined):
+            members[fact.member] = fact.instance
+        elif isinstance(fact, Left):
+            members.pop(fact.member, None)
+        elif isinstance(fact, Process) and fact.what in ENDS:
+            members = {m: who for m, who in members.items() if who != fact.instance}
+    return set(members.values())
 
 
 def ended(instance: Named) -> Condition:

@@ -25,7 +25,16 @@ import psycopg
 
 from graders.asking import BadAnswer, Question
 from graders.checks.eff import state_differences
-from graders.conditions import Condition, applied, fewer_undone, held, is_half_done, undone
+from graders.conditions import (
+    Condition,
+    applied,
+    fewer_undone,
+    group_complete,
+    group_stable,
+    held,
+    is_half_done,
+    undone,
+)
 from graders.facts import (
     Asked,
     Connection,
@@ -56,6 +65,7 @@ from sandbox.postgres import Database
 # How long an answer may take, and how soon a client asks again that got none.
 ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
 STILL_S = 2.0  # without a sign of progress
+SHARE_S, MORE_S = 10.0, 5.0  # for two instances to divide the partitions, or not to
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 JOIN_APIS = ("JoinGroup", "ConsumerGroupHeartbeat")
 
@@ -251,6 +261,15 @@ class Lab:
     async def reached(self, condition: Condition, within: float) -> bool:
         """Wait for a condition that may not come; whether it did."""
         return await self.history.wait_for(condition.holds, within * self.patience)
+
+    async def until_shared(self, members: int, why: str) -> None:
+        """Wait until so many instances share the partitions. With several consumers each, one may
+        have them all: then until so many have joined and every partition is owned. Raises
+        NotExercised."""
+        shared = group_stable(members)
+        over = Condition("", lambda history: shared.holds(history) or self.is_gone())
+        if not await self.reached(over, SHARE_S) or self.is_gone():
+            await self.until(group_complete(members), within=MORE_S, why=why)
 
     async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:
         """Give the program time to deal with these events while a fault holds another one, and

@@ -95,6 +95,7 @@ def refusal(request: HttpRequest) -> str:
         if not isinstance(request.field(name), str) or not request.field(name):
             return f"{name} is no text"
     quantity = request.field("quantity")
+    # It takes true for 1, as many do, so that who asks it to ship such a thing is found out.
     if not isinstance(quantity, int) or not 1 <= quantity <= 1000:
         return "the quantity is out of range"
     item = request.field("item")
@@ -148,6 +149,8 @@ def no_orders(rng: random.Random) -> list[tuple[str, bytes]]:
         start + ', "quantity": 1}}',
         start + ', "item": "lamp", "quantity": "2"}}',
         start + ', "item": "lamp", "quantity": 0}}',
+        start + ', "item": "lamp", "quantity": 1001}}',
+        start + ', "item": "lamp", "quantity": true}}',
         start + ', "item": "", "quantity": 2}}',
         start + ', "item": null, "quantity": 3}}',
         '{{"id": 7, "customer": "c-7", "item": "{id}", "quantity": 3}}',

@@ -12,7 +12,6 @@ from graders.conditions import (
     committed_past,
     effects_of,
     ended,
-    group_stable,
     has_left,
     held,
     owners,
@@ -217,18 +216,21 @@ async def in_the_middle_of_a_rebalance(lab: Lab) -> None:
 async def another_takes_over(lab: Lab) -> None:
     """One of two instances gets SIGTERM in the middle of an order. Exposes programs that do not
     leave the group: their partitions lie idle until the session timeout."""
-    first = await lab.start("first")
+    await lab.start("first")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
-    own = [partition for (_, partition), who in owners(lab.history).items() if who == "first"]
+    await lab.until_shared(2, why="two instances to share the partitions")
+    partition, name = lab.rng.choice(
+        sorted((p, who) for (_, p), who in owners(lab.history).items())
+    )
+    stopping = lab.instances[name]
     events = orders(lab.rng, 4)
     row = await lab.sink.hold("invoices", row={"order_id": events[2].id})
-    await lab.send("orders", events, lab.rng.choice(sorted(own)))
+    await lab.send("orders", events, partition)
     await lab.until(held(row), why="an invoice to be written")
-    first.tell_to_stop()
-    await a_moment(lab, has_left(first) | ended(first))
+    stopping.tell_to_stop()
+    await a_moment(lab, has_left(stopping) | ended(stopping))
     await row.release()
-    await first.ended_within()
+    await stopping.ended_within()
     await lab.settle()
     await lab.aftershock()
 

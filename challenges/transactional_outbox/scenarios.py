@@ -10,7 +10,6 @@ from graders.conditions import (
     applied,
     effect_of,
     effects_of,
-    group_stable,
     held,
     owns,
     waited_for,
@@ -315,7 +314,7 @@ async def start_two(lab: Lab) -> None:
     """Start two instances and wait until both are at work."""
     await lab.start("first")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    await lab.until_shared(2, why="both instances to share the partitions")
 
 
 async def relay_dies(lab: Lab) -> None:

@@ -170,7 +170,7 @@ def wrote(effect: Effect) -> str:
 def why_twice(run: Run, one: Effect, two: Effect) -> str:
     """What brought the event a second time, in Kafka's terms."""
     between = {p.what for p in run.history.of(Process) if one.n < p.n < two.n}
-    if one.txid == two.txid:
+    if one.txid and one.txid == two.txid:  # a record has none
         return "Both rows were written in the same database transaction."
     if "thawed" in between and one.instance != two.instance:
         return (

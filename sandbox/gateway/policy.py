@@ -56,6 +56,10 @@ class Policy:
         return self.read | self.write
 
 
+# kafka-python asks this to find out how old a broker is that does not tell its versions in time.
+_PROBES = frozenset({"ListGroups"})
+
+
 class Refusal(NamedTuple):
     """Why a request is refused, and the error a broker would answer.
 
@@ -72,7 +76,8 @@ def refusal(policy: Policy, api: str, body: Body) -> Refusal | None:
     if api == "CreateTopics" and all(t["Name"] in policy.visible for t in body["Topics"]):
         return Refusal("TOPIC_ALREADY_EXISTS", "topics that exist", harmless=True)
     if api not in policy.apis:
-        return Refusal(_ERRORS.get(api, "CLUSTER_AUTHORIZATION_FAILED"), "not granted to programs")
+        error = _ERRORS.get(api, "CLUSTER_AUTHORIZATION_FAILED")
+        return Refusal(error, "not granted to programs", harmless=api in _PROBES)
     granted = _granted_topics(policy, api)
     for topic in _first_not_in(granted, topics_of(api, body)):
         return Refusal("TOPIC_AUTHORIZATION_FAILED", f"topic {_short(topic)}")
