@@ -17,7 +17,6 @@ FORBIDDEN = [
     ("DeleteGroups", 2, {"GroupsNames": ["{group}"]}),
     ("OffsetDelete", 0, {"GroupId": "{group}", "Topics": []}),
     ("CreateAcls", 3, {"Creations": [{"ResourceType": 2, "ResourceName": "{topic}"}]}),
-    ("ListGroups", 4, {}),
     ("JoinGroup", 5, {"GroupId": "another", "ProtocolType": "consumer"}),
     ("Heartbeat", 4, {"GroupId": "another"}),
     ("LeaveGroup", 4, {"GroupId": "another", "Members": [{"MemberId": "x"}]}),
@@ -99,6 +98,15 @@ async def test_creating_what_exists_is_answered_and_held_against_nobody(stage: S
     client = await stage.raw()
     answer = await client.call("CreateTopics", 7, {"Topics": [{"Name": stage.topic}]})
     assert answer["Topics"][0]["ErrorCode"] == ErrorCode.TOPIC_ALREADY_EXISTS
+    assert not stage.of("refused")
+
+
+async def test_a_probe_for_old_brokers_is_refused_and_held_against_nobody(stage: Stage) -> None:
+    """kafka-python sends it when nobody told it the broker's versions in time."""
+    client = await stage.raw()
+    answer = await client.call("ListGroups", 4, {})
+    assert answer["ErrorCode"] == ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    assert answer["Groups"] == []
     assert not stage.of("refused")
 
 
