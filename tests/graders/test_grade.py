@@ -131,7 +131,7 @@ async def test_a_program_with_transactions_does_not_fence_itself(grader: Grader,
 
 
 async def test_a_program_may_take_its_time_to_start(grader: Grader):
-    report = await grader(SLOW_TO_START, TRANSACTIONAL, a_tale)
+    report = await grader(SLOW_TO_START, a_tale)
     assert report.verdict == "PASS", report.data["headline"]
     assert report.data["scenarios"][0]["attempts"] == 1
 
