@@ -200,14 +200,20 @@ class Identity:
                 os.close(handle)
 
 
-def kill_all_in(folder: Path) -> None:
-    """Kill every process whose current directory is `folder` or below it, and wait until each is
-    gone: children of a server that could not end them itself."""
+def all_in(folder: Path) -> Iterator[Identity]:
+    """Give every process whose current directory is `folder` or below it."""
     for entry in Path("/proc").glob("[0-9]*"):
         process = Identity.of(int(entry.name))  # before its directory is read: it stays the same
         with contextlib.suppress(OSError):
             if (entry / "cwd").readlink().is_relative_to(folder):
-                process.kill()
+                yield process
+
+
+def kill_all_in(folder: Path) -> None:
+    """Kill what `all_in` finds, and wait until each is gone: children of a server that could not
+    end them itself."""
+    for process in all_in(folder):
+        process.kill()
 
 
 class Scratch:

@@ -10,8 +10,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import psycopg
-
 from sandbox.home import home, make_folder
 from sandbox.postgres.server import Server, binary, init
 from sandbox.process import Identity, SandboxError, exclusive, run
@@ -53,11 +51,7 @@ class Cluster(Server):
 
     async def alive(self) -> bool:
         """Tell whether the server accepts our connection."""
-        try:
-            async with asyncio.timeout(5), await self.connect():
-                return True
-        except (psycopg.OperationalError, TimeoutError):
-            return False
+        return await self.answers(within=5)
 
     async def _init(self) -> None:
         """Make the data folder; beside its place first, so a killed initdb leaves no half one."""

@@ -10,8 +10,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import psycopg
-
 from sandbox import assets
 from sandbox.daemon import Daemon, free_ports, on_free_ports
 from sandbox.home import home
@@ -49,7 +47,7 @@ async def make_image(target: Path) -> None:
         scratch.remove()
 
 
-class DatabaseServer(Daemon, Server):
+class DatabaseServer(Server, Daemon):
     """A running server that lends databases to the programs of one submission.
 
     address: where the gateway finds it.
@@ -84,14 +82,6 @@ class DatabaseServer(Daemon, Server):
             server: list[str | Path] = [binary("postgres"), "-c", f"config_file={settings}"]
             process = await cls.spawn(scratch, [*limited, *server])
             return await cls(process, scratch, port).ready()
-
-    async def answers(self, within: float) -> bool:
-        """Tell whether the server accepts our connection within so many seconds."""
-        try:
-            async with asyncio.timeout(within), await self.connect():
-                return True
-        except (psycopg.OperationalError, TimeoutError):
-            return False
 
     async def _kill_process(self) -> None:
         """Let the server end its sessions and remove its shared memory at once; by force when it

@@ -1,5 +1,6 @@
 """What both kinds of PostgreSQL server share: files, settings, and how we connect."""
 
+import asyncio
 import os
 import pwd
 from pathlib import Path
@@ -75,6 +76,14 @@ class Server:
             connect_timeout=5,
             options=f"-c statement_timeout={STATEMENT_TIMEOUT:g}s",
         )
+
+    async def answers(self, within: float) -> bool:
+        """Tell whether the server accepts our connection within so many seconds."""
+        try:
+            async with asyncio.timeout(within), await self.connect():
+                return True
+        except (psycopg.OperationalError, TimeoutError):
+            return False
 
     async def create_database(self, name: str, owner: str = "postgres") -> None:
         """Create the database `name`; psycopg's DuplicateDatabase when it is there."""

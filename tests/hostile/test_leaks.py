@@ -5,7 +5,7 @@ import gc
 import os
 import resource
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from sandbox.backing import Backing
 from sandbox.box.cgroupfs import FOLDER, mounts
 from sandbox.home import home
 from sandbox.pool import Pool
+from sandbox.process import all_in
 from tests.browser.served import children_by_parent, descendants
 from tests.hostile.test_hostile import graded
+from tests.shared_memory import segments_of
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -31,19 +33,13 @@ class Lender:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.servers: set[str] = set()
+        self.servers: set[int] = set()
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Backing]:
         async with self.pool.lend() as backing:
-            self.servers.add(str(backing.databases.pid))
+            self.servers.add(backing.databases.pid)
             yield backing
-
-    def segments(self) -> int:
-        """Segments of shared memory that those servers made."""
-        rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
-        maker = rows[0].index("cpid")
-        return sum(row[maker] in self.servers for row in rows[1:])
 
 
 def left(lender: Lender) -> dict[str, int]:
@@ -55,22 +51,10 @@ def left(lender: Lender) -> dict[str, int]:
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "processes": len(list(descendants(os.getpid(), children_by_parent()))),
-        "in the state": sum(works_in(process, home().state) for process in processes()),
-        "shared memory": lender.segments(),
+        "in the state": len(list(all_in(home().state))),
+        "shared memory": segments_of(*lender.servers),
         "tasks": len(asyncio.all_tasks()),
     }
-
-
-def processes() -> Iterator[Path]:
-    return Path("/proc").glob("[0-9]*")
-
-
-def works_in(process: Path, folder: Path) -> bool:
-    """Whether a process has its current directory there, as one of PostgreSQL's has."""
-    try:
-        return (process / "cwd").readlink().is_relative_to(folder)
-    except OSError:
-        return False
 
 
 async def at_rest(lender: Lender) -> dict[str, int]:

@@ -14,8 +14,9 @@ import pytest_asyncio
 
 from sandbox.home import home
 from sandbox.postgres import Database, DatabaseServer, database_server, lend_database, lending
-from sandbox.process import Identity, SandboxError, sweep
+from sandbox.process import Identity, SandboxError, all_in, sweep
 from tests.sandbox.waiting import freeze
+from tests.shared_memory import segments_of
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="module")]
 
@@ -60,25 +61,6 @@ async def lent_names(server: DatabaseServer) -> set[str]:
     return roles | await names_in(server, query)
 
 
-def workers_of(folder: Path) -> list[Identity]:
-    """The processes that work in a folder: a server's, its helpers' and its sessions'."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if (entry / "cwd").readlink().is_relative_to(folder):
-                found.append(Identity.of(int(entry.name)))
-        except OSError:
-            continue
-    return found
-
-
-def segments_of(pid: int) -> int:
-    """How many segments of shared memory there are that a process made."""
-    rows = [row.split() for row in Path("/proc/sysvipc/shm").read_text().splitlines()]
-    maker = rows[0].index("cpid")
-    return sum(row[maker] == str(pid) for row in rows[1:])
-
-
 async def keep_busy(server: DatabaseServer, database: Database) -> None:
     """Return once a session of the program computes for ever and looks at nothing else."""
     log_in(database).pgconn.send_query(BUSY.encode())
@@ -90,7 +72,7 @@ async def keep_busy(server: DatabaseServer, database: Database) -> None:
 async def test_no_two_share_a_server_and_nothing_is_left_of_one():
     one, other = await DatabaseServer.start(), await DatabaseServer.start()
     assert one.address != other.address and segments_of(one.pid) == 1
-    workers = workers_of(one.data)
+    workers = list(all_in(one.data))
     await one.kill()
     assert not one.alive and not one.folder.exists()
     assert not any(worker.alive for worker in workers)
@@ -116,7 +98,7 @@ async def test_a_busy_session_ends_with_its_server(monkeypatch, frozen: bool):
     server = await DatabaseServer.start()
     async with lend_database(server, "") as lent:
         await keep_busy(server, lent)
-        workers = workers_of(server.data)
+        workers = list(all_in(server.data))
         if frozen:
             await freeze(server.pid)
         await server.kill()
@@ -126,7 +108,7 @@ async def test_a_busy_session_ends_with_its_server(monkeypatch, frozen: bool):
 async def test_a_server_killed_by_others_is_known_to_be_dead(fresh: DatabaseServer):
     async with lend_database(fresh, "") as lent:
         await keep_busy(fresh, lent)
-        workers = workers_of(fresh.data)
+        workers = list(all_in(fresh.data))
         os.kill(fresh.pid, signal.SIGKILL)
         await fresh.ended()
         assert not fresh.alive and not await fresh.answers(within=1)
@@ -186,7 +168,7 @@ async def test_a_server_ends_and_is_swept_after_its_owner_was_killed(own_state):
     )
     pid, path = (await owner.stdout.readline()).decode().split()
     folder = Path(path)
-    workers = workers_of(folder / "data")
+    workers = list(all_in(folder / "data"))
     assert Identity.of(int(pid)) in workers and segments_of(int(pid)) == 1
     owner.kill()
     await owner.wait()
