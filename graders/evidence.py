@@ -315,6 +315,11 @@ def _(fact: facts.Answered) -> tuple[str, str]:
 
 
 @describe.register
+def _(fact: facts.Unanswered) -> tuple[str, str]:
+    return fact.instance, f"gets no answer from {fact.service} to {fact.call}"
+
+
+@describe.register
 def _(fact: facts.Asked) -> tuple[str, str]:
     said = f"{fact.status} {json.dumps(fact.answer)}" if fact.status else f"no answer: {fact.error}"
     sent = "" if fact.body is None else f" {json.dumps(fact.body)}"

@@ -34,10 +34,10 @@ class ScenarioBegan(Fact):
     number of partitions, for topics the program reads, `outputs` for those it writes; `needs` is
     the scenario's; `group` the program's. In the tables and topics of `repeats` one event may have
     its effect several times; `dead_letters` are dead-letter topics. `services` holds what is asked
-    of calls to each outside service, see `ServiceSpec`: attempts, pauses, transient. `groups`
-    tells of a program that is started as several apps what the group of each `reads`, and which
-    tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is the
-    challenge's `SagaSpec`, `choreography` its `ChoreographySpec`, `outbox` its `OutboxSpec`,
+    of calls to each outside service, see `ServiceSpec`: attempts, pauses, patience, transient.
+    `groups` tells of a program that is started as several apps what the group of each `reads`, and
+    which tables and topics hold the `effects` that its commits promise, see `AppSpec`. `saga` is
+    the challenge's `SagaSpec`, `choreography` its `ChoreographySpec`, `outbox` its `OutboxSpec`,
     `projection` its `ProjectionSpec`."""
 
     challenge: str
@@ -314,6 +314,17 @@ class Answered(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unanswered(Fact):
+    """From now on nobody answers a call; its connection stays open until the program gives up. Its
+    request had come `waited_s` before, by the kernel's clock."""
+
+    instance: str
+    service: str
+    call: str
+    waited_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked(Fact):
     """The grader asked an instance over HTTP, in a connection of its own. The question was sent at
     `asked_t`, after fact `since`; this fact stands where its answer was complete, or was given up.
@@ -539,6 +550,7 @@ KINDS: dict[str, type[Fact]] = {
     "refused": Refused,
     "call": Call,
     "answered": Answered,
+    "unanswered": Unanswered,
     "asked": Asked,
     "fault": Fault,
     "effect": Effect,

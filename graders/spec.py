@@ -159,13 +159,15 @@ class ServiceSpec:
     `id` is the field of a request's JSON body with the event's id, or "" when that is its
     Idempotency-Key header. `attempts` is how often the program may call for one record, 0 for any
     number; `pauses` the least seconds between a failed attempt and the next, of which the last goes
-    on; `transient` the statuses after which another attempt is due.
+    on; `patience` the least seconds that the program waits for an answer; `transient` the statuses
+    after which another attempt is due.
     """
 
     name: str
     id: str = ""
     attempts: int = 0
     pauses: tuple[float, ...] = ()
+    patience: float = 0.0
     transient: tuple[int, ...] = (429, 503)
 
     def identify(self, request: HttpRequest) -> str | None:

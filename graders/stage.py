@@ -109,6 +109,7 @@ def demands(spec: ServiceSpec) -> dict[str, Any]:
     return {
         "attempts": spec.attempts,
         "pauses": list(spec.pauses),
+        "patience": spec.patience,
         "transient": list(spec.transient),
     }
 

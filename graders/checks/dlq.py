@@ -28,6 +28,9 @@ before sooner than the least pause (from the moment the answer was handed over, 
 from the call; 20 ms to spare, and the next call is timed when the service has dealt with it, so
 every delay of ours makes the pause longer; a call that the grader read only when the program had
 given it up says nothing about pauses, and may be older than a dead letter that was seen before it);
+two calls were left without an answer, and each was followed by the next attempt sooner than an
+answer must be waited for (from the moment the kernel got the request; 0.1 s to spare, besides the
+pause that was due as well; two, because a box that stands still may send late what it timed early);
 or an event is a dead letter although nothing was refused and fewer calls than allowed were made in
 all. Upper bounds are never judged.
 
@@ -72,6 +75,7 @@ from graders.facts import (
     Left,
     Process,
     Sent,
+    Unanswered,
     as_text,
 )
 from graders.verdicts import Verdict
@@ -81,6 +85,8 @@ ERROR, ATTEMPTS = "dlq.error", "dlq.attempts"
 PREFIX = "dlq."
 STARTS = ("started", "restarted")
 MARGIN_S = 0.02
+TO_SPARE_S = 0.1
+IMPATIENT_CALLS = 2
 SUCCESS = range(200, 300)
 BLOCKING_RECORDS = 3
 BLOCKED_KEYS = 4
@@ -427,6 +433,7 @@ def budget(run: Run) -> Iterator[Finding]:
             if kind not in reported:
                 reported.add(kind)
                 yield finding
+    yield from impatient(run)
 
 
 def overdrawn(run: Run, id: str, calls: list[Call]) -> Iterator[tuple[str, Finding]]:
@@ -513,6 +520,45 @@ def too_soon(run: Run, id: str, calls: list[Call], earlier: Call, later: Call) -
         "A service that is overloaded needs air. Attempts without growing pauses spend the whole "
         "budget in a moment, and thousands of clients that do so keep it down.",
     )
+
+
+def impatient(run: Run) -> Iterator[Finding]:
+    """DLQ-4: answers that were not waited for, when there are two."""
+    short = [one for id in run.first_sent for one in unheard(run, calls_about(run, id))]
+    if len(short) >= IMPATIENT_CALLS:
+        call, silence, later = short[0]
+        waited = waited_s(silence, later)
+        yield spent(
+            run,
+            str(call.id),
+            f"{call.instance} waited at most {waited:.3f} s for an answer of {call.service}, "
+            f"{len(short)} times; at least {patience(run, call)} s are demanded.",
+            FactRef(silence.n, f"Call {call.number} for {call.id} was left without an answer."),
+            FactRef(later.n, f"{waited:.3f} s after it had come, the next one was made."),
+            "Whoever asks again has given the answer up.",
+            "A service that takes a moment longer has often done what it is then asked for again. "
+            "Under load every impatient caller adds to that load.",
+        )
+
+
+def unheard(run: Run, calls: Sequence[Call]) -> Iterator[tuple[Call, Unanswered, Call]]:
+    """The calls without an answer after which the next came too soon: call, silence, next."""
+    silences = {silence.call: silence for silence in run.history.of(Unanswered)}
+    for one in series(run, calls):
+        for call, later in pairwise(one):
+            silence = silences.get(call.call)
+            if silence and waited_s(silence, later) < patience(run, call) - TO_SPARE_S:
+                yield call, silence, later
+
+
+def waited_s(silence: Unanswered, later: Call) -> float:
+    """The most that the program can have waited for an answer before it made the next call."""
+    return later.t - silence.t + silence.waited_s
+
+
+def patience(run: Run, call: Call) -> float:
+    """The seconds for which an answer must be waited for."""
+    return float(run.history.began.services[call.service].get("patience", 0.0))
 
 
 def too_few(run: Run, id: str, calls: list[Call], most: int) -> Iterator[tuple[str, Finding]]:

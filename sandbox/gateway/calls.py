@@ -117,6 +117,11 @@ class Desk:
         fields = {"service": call.service, "call": call.name, "status": status}
         self._record("answered", {"instance": call.instance, **fields})
 
+    def unanswered(self, call: Call, waited_s: float) -> None:
+        """Record that nobody will answer, and how long ago the request had come."""
+        fields = {"service": call.service, "call": call.name, "waited_s": round(waited_s, 3)}
+        self._record("unanswered", {"instance": call.instance, **fields})
+
     def refused(self, service: str, instance: str, why: str) -> None:
         """Record that what came was no request."""
         self._record("refused", {"instance": instance, "api": service, "why": why})
@@ -200,6 +205,8 @@ class HttpConnection:
                 self._desk.answered(call, response.status)
             await self._program.respond(response)
         except _Silence:
+            if self._program.listens:
+                self._desk.unanswered(call, self._program.waited_s)
             await self._program.discard()
         except ConnectionError:  # it hung up while we wrote
             return

@@ -65,9 +65,10 @@ class HttpStream(asyncio.StreamReaderProtocol):
         """Whether the program hung up while what it sent waited for us. One that only says that it
         sends nothing more looks the same, but is read at once."""
         await asyncio.sleep(0)  # the end may have come along with the request
-        return not self.listens and self._waited_s() > GIVEN_UP_S
+        return not self.listens and self.waited_s > GIVEN_UP_S
 
-    def _waited_s(self) -> float:
+    @property
+    def waited_s(self) -> float:
         """Seconds since the kernel got the last of what the program sent."""
         connection = self.transport.get_extra_info("socket")
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)

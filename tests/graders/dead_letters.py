@@ -12,7 +12,7 @@ from graders.facts import Call, Sent
 from graders.history import History
 from tests.graders.histories import TOPIC, Tale
 
-SHIPPING = {"attempts": 4, "pauses": [0.2, 0.4, 0.8], "transient": [429, 503]}
+SHIPPING = {"attempts": 4, "pauses": [0.2, 0.4, 0.8], "patience": 1.0, "transient": [429, 503]}
 DEAD = {"dlq": {}}
 
 
@@ -78,6 +78,11 @@ class Letters(Tale):
             self.append("answered", **common, status=status)
         assert isinstance(fact, Call)
         return fact
+
+    def silence(self, call: Call, waited_s: float = 0.0) -> None:
+        """From now on nobody answers a call, which came so many seconds ago."""
+        common = {"instance": call.instance, "service": call.service, "call": call.call}
+        self.append("unanswered", **common, waited_s=waited_s)
 
     def ship(self, instance: str, id: str) -> None:
         self._effect(instance, id, "shipping", {"customer": self.sent(id).key})

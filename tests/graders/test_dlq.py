@@ -249,6 +249,41 @@ def test_a_budget_that_is_not_kept_is_dlq_4(
     assert what in findings(history, "DLQ-4")[0].claim
 
 
+def left_without_an_answer(*waits: float, waited_s: float = 0.0, restarts: bool = False) -> History:
+    """Orders whose first call is never answered, each followed by a second after so long."""
+    tale = begun()
+    for n, wait in enumerate(waits):
+        tale.order(f"ord-{n}")
+        tale.fetch("app", 0, n, n)
+        tale.silence(tale.call("app", f"ord-{n}", None), waited_s)
+        tale.wait(wait)
+        if restarts:
+            tale.process("app", "killed")
+            tale.process("app", "started")
+        tale.call("app", f"ord-{n}")
+    return handled(tale, (0, len(waits)))
+
+
+def test_answers_that_are_not_waited_for_are_dlq_4():
+    history = left_without_an_answer(0.7, 1.2, 0.5)
+    assert verdicts(history) == {"DLQ-4": FAIL}
+    assert "2 times; at least 1.0 s" in findings(history, "DLQ-4")[0].claim
+
+
+@pytest.mark.parametrize("given", [(0.7, 1.2), (0.95, 0.95), (3.2,)])
+def test_answers_that_are_waited_for_are_silent(given: tuple[float, ...]):
+    """One alone may have been sent late, and there is time to spare."""
+    assert verdicts(left_without_an_answer(*given)) == {}
+
+
+def test_what_was_waited_before_the_silence_counts():
+    assert verdicts(left_without_an_answer(0.5, 0.5, waited_s=0.6)) == {}
+
+
+def test_a_restart_is_not_impatient():
+    assert verdicts(left_without_an_answer(0.3, 0.3, restarts=True)) == {}
+
+
 @pytest.mark.parametrize("what", ["restarted", "rebalance"])
 def test_a_restart_or_a_rebalance_begins_the_count_anew(what: str):
     tale = tried(0.2, 0.4, expect=DEAD)

@@ -238,6 +238,10 @@ async def test_calls_that_are_never_answered(shop: Shop, client: httpx.AsyncClie
     ends = [(f["outcome"], f["status"]) for f in shop.of("call")]
     assert ends == [("lost", None), ("served", 201)]
     assert not shop.of("answered")
+    assert [(f["call"], f["waited_s"] < 5) for f in shop.of("unanswered")] == [
+        ("c1", True),
+        ("c2", True),
+    ]
 
 
 async def test_a_cut_before_and_after_the_effect(shop: Shop, client: httpx.AsyncClient) -> None:
