@@ -10,12 +10,15 @@ from graders.conditions import (
     Condition,
     applied,
     committed_past,
+    effect_of,
     effects_of,
     ended,
     has_left,
     held,
     owners,
+    passes,
 )
+from graders.facts import Commit, Sent
 from graders.lab import Lab
 from graders.spec import Event
 
@@ -85,7 +88,8 @@ async def announcement_under_way(lab: Lab) -> None:
     app = await lab.start("app")
     produce = lab.gateway.fault("Produce", times=None).hold()
     sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
-    await lab.until(effects_of(sent, at_least=1, place="invoices"), why="an invoice to be written")
+    begun = effects_of(sent, at_least=1, place="invoices") | held(produce)
+    await lab.until(begun, why="an invoice to be written")
     app.tell_to_stop()
     # Whoever has left with announcements on their way is about to end without them.
     if not await a_moment(lab, ended(app)) and has_left(app).holds(lab.history):
@@ -94,6 +98,33 @@ async def announcement_under_way(lab: Lab) -> None:
     produce.release() if produce.applied else produce.cancel()
     await app.ended_within()
     await go_on(lab)
+
+
+async def ended_too_early(lab: Lab) -> None:
+    """An announcement is on its way to Kafka. A program that commits the order all the same is
+    killed there, for it has said that nothing would be lost. Exposes programs that commit before
+    Kafka has what they announce."""
+    app = await lab.start("app")
+    produce = lab.gateway.fault("Produce", times=None).hold()
+    (sent,) = await lab.send("orders", orders(lab.rng, 1), lab.rng.choice(PARTITIONS))
+    begun = effect_of(sent, place="invoices") | held(produce)
+    await lab.until(begun, why="an invoice to be written")
+    if await a_moment(lab, given_away(sent)):
+        await app.kill()
+        produce.drop() if produce.applied else produce.cancel()
+        await lab.start("next")
+    else:
+        produce.release() if produce.applied else produce.cancel()
+    await lab.settle()
+    await lab.aftershock()
+
+
+def given_away(sent: Sent) -> Condition:
+    """A commit has passed an order for good, whether or not a transaction ends."""
+    return Condition(
+        f"a commit past {sent.id}",
+        lambda h: any(c.api == "OffsetCommit" and passes(c, sent) for c in h.of(Commit)),
+    )
 
 
 async def in_the_middle_of_a_batch(lab: Lab) -> None:
