@@ -258,8 +258,9 @@ async def crash_before_marking(lab: Lab) -> None:
 
 async def refused_write(lab: Lab) -> None:
     """Three versions of a booking are there when the program starts, and the broker refuses the
-    first write. Exposes programs that go on with the next row, and those that do not look at what
-    became of a write."""
+    first write for good. It lets the next one wait while the booking changes once more, and then
+    refuses it for a moment. Exposes programs that go on with the next row, that have two versions
+    on their way at once, and those that do not look at what became of a write."""
     booking = new_booking(lab.rng)
     async with Office(lab) as office:
         for _ in range(3):
@@ -268,6 +269,14 @@ async def refused_write(lab: Lab) -> None:
         await lab.start("app")
         await lab.until(applied(refused), STARTED_S, "the program to publish")
         await lab.reached(published(booking, 3), within=USUALLY_S)
+        moved = writes(lab).hold_error("NOT_LEADER_OR_FOLLOWER")
+        await office.change(booking, lab.rng.randrange(9))
+        await lab.until(held(moved), why="the program to publish the next version")
+        last = await office.change(booking, lab.rng.randrange(9))
+        # Whoever does not wait for an answer sends it now, behind the one that will be refused.
+        await lab.reached(last.published, within=TEMPTATION_S)
+        moved.release()
+        await lab.reached(last.published, within=USUALLY_S)
         await lab.settle()
         await lab.aftershock()
 

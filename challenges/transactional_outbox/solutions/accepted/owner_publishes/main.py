@@ -1,6 +1,6 @@
 """Whoever has a partition of the commands carries them out and publishes the bookings that belong
-to it, also those of the back office. After a rebalance two may do so for a moment: that repeats
-events, in their order."""
+to it, also those of the back office: of each the oldest version that is not yet published. After a
+rebalance two may do so for a moment: that repeats events, in their order."""
 
 import json
 import os
@@ -73,8 +73,8 @@ class Service:
     def publish(self):
         mine = {partition.partition for partition in self.consumer.assignment()}
         rows = self.database.execute(
-            "select id, booking, version, seats from outbox where not published"
-            " order by booking, version").fetchall()
+            "select distinct on (booking) id, booking, version, seats from outbox"
+            " where not published order by booking, version").fetchall()
         rows = [row for row in rows if owner(row[1]) in mine][:100]
         for future in [self.send(*row) for row in rows]:
             future.get(timeout=20)
