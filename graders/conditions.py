@@ -178,26 +178,33 @@ def group_stable(members: int) -> Condition:
 
 
 def group_complete(members: int) -> Condition:
-    """All partitions are owned in each group, and so many instances have joined. One may own none:
-    with several consumers each, another's may have them all."""
+    """All partitions are owned in each group, so many instances have joined, and every member was
+    told its share since. A share may be empty: with several consumers each, another's may have them
+    all."""
 
     def holds(history: History) -> bool:
-        return all_shares(history) <= shares(history).keys() and len(joined(history)) == members
+        told = shares_told(history)
+        instances = {instance for instance, _ in told.values()}
+        is_told = all(share for _, share in told.values())
+        return (
+            is_told and len(instances) == members and all_shares(history) <= shares(history).keys()
+        )
 
     return Condition(f"{members} instance(s) to have joined, and all to be owned", holds)
 
 
-def joined(history: History) -> set[str]:
-    """The instances that have a member in a group."""
-    members: dict[str, str] = {}
+def shares_told(history: History) -> dict[str, tuple[str, bool]]:
+    """Of each member of a group its instance, and whether it was told its share since it joined, or
+    joined again."""
+    told: dict[str, tuple[str, bool]] = {}
     for fact in history:
-        if isinstance(fact, Joined):
-            members[fact.member] = fact.instance
+        if isinstance(fact, Joined | Assigned):
+            told[fact.member] = fact.instance, isinstance(fact, Assigned)
         elif isinstance(fact, Left):
-            members.pop(fact.member, None)
+            told.pop(fact.member, None)
         elif isinstance(fact, Process) and fact.what in ENDS:
-            members = {m: who for m, who in members.items() if who != fact.instance}
-    return set(members.values())
+            told = {m: one for m, one in told.items() if one[0] != fact.instance}
+    return told
 
 
 def ended(instance: Named) -> Condition:

@@ -262,13 +262,13 @@ class Lab:
         """Wait for a condition that may not come; whether it did."""
         return await self.history.wait_for(condition.holds, within * self.patience)
 
-    async def until_shared(self, members: int, why: str) -> None:
+    async def until_shared(self, members: int, why: str, within: float = SHARE_S) -> None:
         """Wait until so many instances share the partitions. With several consumers each, one may
         have them all: then until so many have joined and every partition is owned. Raises
         NotExercised."""
         shared = group_stable(members)
         over = Condition("", lambda history: shared.holds(history) or self.is_gone())
-        if not await self.reached(over, SHARE_S) or self.is_gone():
+        if not await self.reached(over, within) or self.is_gone():
             await self.until(group_complete(members), within=MORE_S, why=why)
 
     async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:

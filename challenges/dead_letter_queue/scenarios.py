@@ -12,7 +12,6 @@ from graders.conditions import (
     committed_past,
     effect_of,
     effects_of,
-    group_stable,
     held,
 )
 from graders.facts import Sent, as_text
@@ -453,4 +452,4 @@ async def joined_in_trouble(lab: Lab, name: str) -> None:
         await lab.until(called_about(sent), within=15, why="each of these to be asked for")
     joining.release()
     # A program may first see its batch through: twice 3 s without an answer, and the pauses.
-    await lab.until(group_stable(2), within=25, why="both instances to share the partitions")
+    await lab.until_shared(2, why="both instances to share the partitions", within=25)

@@ -13,7 +13,6 @@ from graders.conditions import (
     committed_past,
     effect_of,
     effects_of,
-    group_stable,
     held,
     waited_for,
 )
@@ -301,7 +300,7 @@ async def same_command_again(lab: Lab) -> None:
 
 async def deposit_at_once(lab: Lab, twin: Event) -> None:
     """Let both instances have the same deposit while the first append of it waits."""
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.until_shared(2, why="two instances to share the partitions")
     append = await lab.sink.hold(LOG, row={"command_id": twin.id})
     for partition in PARTITIONS:
         await lab.send("deposits", [twin], partition)
@@ -513,5 +512,5 @@ async def database_error(lab: Lab) -> None:
 
 async def start_two(lab: Lab) -> tuple[Instance, Instance]:
     first, second = await lab.start("first"), await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.until_shared(2, why="two instances to share the partitions")
     return first, second

@@ -218,7 +218,7 @@ async def slow_booking_during_rebalance(lab: Lab) -> None:
         await booking.drop()
         await lab.start("first")
     await booking.release()
-    await lab.until(group_stable(2), why="both instances to share the partitions")
+    await lab.until_shared(2, why="both instances to share the partitions")
     for partition in PARTITIONS:
         await lab.send("payments", payments(lab.rng, 4), partition)
     await lab.settle()
@@ -277,7 +277,7 @@ async def database_error(lab: Lab) -> None:
 async def start_two(lab: Lab) -> None:
     await lab.start("first")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.until_shared(2, why="two instances to share the partitions")
 
 
 def one_partition_each(lab: Lab) -> list[int]:

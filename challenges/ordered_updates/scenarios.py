@@ -277,7 +277,7 @@ async def another_joins(lab: Lab) -> None:
         turns = [await hold_write(lab, row[TURN - 1]) for row in rows.values()]
         await take_turns(lab, holds, turns, next_turn)
     await release(holds)
-    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    await lab.until_shared(2, why="both instances to share the partitions")
     for partition, row in rows.items():
         await lab.send("changes", changes(lab.rng, row[0].value["item"], range(41, 44)), partition)
     await lab.settle()
@@ -341,7 +341,7 @@ async def prompt_handover(lab: Lab) -> None:
     more = [s for p in PARTITIONS for s in await lab.send("changes", [sentinel(lab.rng)], p)]
     await lab.until(effects_of(more, place=UPDATES), why="these changes to be published")
     joining.release()
-    await lab.until(group_stable(2), within=15, why="both instances to share the partitions")
+    await lab.until_shared(2, why="both instances to share the partitions")
     for partition in PARTITIONS:
         await lab.send("changes", changes(lab.rng, new_item(lab.rng), range(1, 4)), partition)
     await lab.settle()

@@ -328,7 +328,7 @@ async def news_before_the_order(lab: Lab) -> None:
     refused, paid, usual = orders(lab.rng, 3), orders(lab.rng, 3), orders(lab.rng, 2)
     payments.declined = {event.id for event in refused}
     await open_shop(lab)
-    await lab.until(group_stable(2), within=15, why="both services to take up their partitions")
+    await lab.until_shared(2, why="both services to take up their partitions")
     news = await payments.charge_at_once([*refused, *paid])
     await lab.reached(every([committed_past(sent) for sent in news]), within=USUALLY_S)
     failed = [p for p in refused if announced(p.id, "OrderFailed").holds(lab.history)]
@@ -347,7 +347,7 @@ async def each_comes_last(lab: Lab) -> None:
     comes last."""
     payments = Payments(lab)
     stock, shipping = await open_shop(lab)
-    await lab.until(group_stable(2), within=15, why="both services to take up their partitions")
+    await lab.until_shared(2, why="both services to take up their partitions")
 
     sent = await lab.send("orders", placed := orders(lab.rng, 3))
     await tempted(lab, sent, "OrderPlaced", "StockReserved")
@@ -383,7 +383,7 @@ async def cancelled_at_last_moment(lab: Lab) -> None:
     Payments(lab).attend()
     await open_shop(lab)
     await lab.start("stock-2", app="stock")
-    await lab.until(group_stable(3), within=15, why="two instances of stock to share the topics")
+    await lab.until_shared(3, why="two instances of stock to share the topics")
     victim = order(lab.rng, id=id_of_partition_1(lab.rng), expect={})
     reserving = await lab.sink.hold("reservations", row={"order_id": victim.id})
     (placed,) = await lab.send("orders", [victim], partition=0)
@@ -569,7 +569,7 @@ async def last_pieces(lab: Lab) -> None:
     Payments(lab).attend()
     await open_shop(lab)
     await lab.start("stock-2", app="stock")
-    await lab.until(group_stable(3), within=15, why="two instances of stock to share the topics")
+    await lab.until_shared(3, why="two instances of stock to share the topics")
     for product in PRODUCTS[-2:]:
         update = await lab.sink.hold("stock", row={"product": product})
         sent = []

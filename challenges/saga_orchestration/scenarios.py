@@ -10,7 +10,6 @@ from graders.conditions import (
     Condition,
     effect_of,
     effects_of,
-    group_stable,
     held,
     owners,
     owns,
@@ -394,7 +393,7 @@ async def two_instances(lab: Lab) -> None:
         services.script(event.id, "charge", answers_when=gate.opened)
     await lab.start("first")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.until_shared(2, why="two instances to share the partitions")
     await lab.send("orders", events)
     await lab.until(performed(events[0].id, "charge"), why="an order to wait for its charge")
     charges = [o for o in lab.history.of(Output) if is_command(o, events[0].id, ("charge",))]
@@ -410,7 +409,7 @@ async def overdue_and_answered(lab: Lab) -> None:
     services = Services(lab)
     await lab.start("first")
     await lab.start("second")
-    await lab.until(group_stable(2), within=15, why="two instances to share the partitions")
+    await lab.until_shared(2, why="two instances to share the partitions")
     for event in orders(lab.rng, 2):
         gate = Gate(lab, "an instance to act on the overdue reply")
         services.script(event.id, "reserve", answers_when=gate.opened)
