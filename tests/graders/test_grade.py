@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from graders.conditions import effects_of, ended, has_left
 from graders.facts import Effect, Ended, Process
@@ -145,18 +146,39 @@ async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):
     assert any("killed" in row["text"] for row in card["rows"])
 
 
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        ("exits at once", "no configuration found"),
-        ("prints for ever", "it printed more than it may"),
-        ("fills its database", "it wrote more into its database than it may"),
-        ("never connects", "never opened a connection to the broker"),
-        ("talks to a wrong host", "never opened a connection to the broker"),
-    ],
-)
-async def test_a_useless_program_is_given_up_with_its_reason(grader: Grader, kind: str, told: str):
+GIVEN_UP = {
+    "exits at once": "no configuration found",
+    "prints for ever": "it printed more than it may",
+    "fills its database": "it wrote more into its database than it may",
+    "never connects": "never opened a connection to the broker",
+    "talks to a wrong host": "never opened a connection to the broker",
+}
+IDLE = ("never connects", "talks to a wrong host", "ignores its topic")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def idle_reports(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """The reports about programs that are mostly waited for, graded side by side."""
+
+    async def report(kind: str) -> Report:
+        runs = (a_tale, once_more, and_again) if kind in GIVEN_UP else (a_tale,)
+        return await Grader(pool, tmp_path_factory.mktemp("idle"))(USELESS[kind], *runs)
+
+    return dict(zip(IDLE, await asyncio.gather(*map(report, IDLE)), strict=True))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GIVEN_UP if kind not in IDLE])
+async def test_a_useless_program_is_given_up_with_its_reason(grader: Grader, kind: str):
     report = await grader(USELESS[kind], a_tale, once_more, and_again)
+    is_given_up(report, GIVEN_UP[kind])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GIVEN_UP if kind in IDLE])
+async def test_a_program_without_kafka_is_given_up(idle_reports: dict[str, Report], kind: str):
+    is_given_up(idle_reports[kind], GIVEN_UP[kind])
+
+
+def is_given_up(report: Report, told: str) -> None:
     verdicts = {c["id"]: c["verdict"] for c in report.data["checks"]}
     assert verdicts.pop("LIV-1") == "FAIL"
     assert set(verdicts.values()) == {"INCONCLUSIVE"}
@@ -165,8 +187,10 @@ async def test_a_useless_program_is_given_up_with_its_reason(grader: Grader, kin
     assert told in card["second"]["text"]
 
 
-async def test_a_program_that_reads_nothing_is_tried_twice_and_told_so(grader: Grader):
-    report = await grader(USELESS["ignores its topic"], a_tale)
+async def test_a_program_that_reads_nothing_is_tried_twice_and_told_so(
+    idle_reports: dict[str, Report],
+):
+    report = idle_reports["ignores its topic"]
     (card,) = [c["evidence"] for c in report.data["checks"] if c["verdict"] == "FAIL"]
     assert "never fetched a record" in card["second"]["text"]
     assert report.data["scenarios"][0]["attempts"] == 2
