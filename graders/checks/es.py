@@ -19,9 +19,9 @@ events of format 1 (ES-5), or one of which there was a snapshot when it was aske
 
 **ES-2 snapshots.** A snapshot was durable when the event of its version was not: no such event was
 committed before it or in its transaction. Or it holds another balance than the fold of the log. Or
-the account was told wrongly (ES-1) when there was a snapshot of it. Or the run was quiet and
-nothing broke in it, and there is no snapshot at a version at which one is due and whose event the
-program appended before an earlier time of quiet; after a crash one may be missing.
+the account was told wrongly (ES-1) when there was a snapshot of it. Or the run was quiet, and there
+is no snapshot at a version at which one is due and whose event the program appended before an
+earlier time of quiet and with no crash after it (or less than 0.2 s before it).
 
 **ES-3 versions.** An account's versions are not 1, 2, 3..., each once; or a withdrawal that
 expected a version was accepted at another. Counts at once.
@@ -78,6 +78,7 @@ from graders.verdicts import Verdict
 COMMAND = "withdrawals"
 ACCEPTED, CONFLICT, TOO_LITTLE, UNKNOWN = 201, 409, 422, 404
 CLOCK_MARGIN_S = 0.05
+ON_THE_WAY_S = 0.2
 PATH = re.compile(r"/accounts/([\w-]+)(?:/(history|withdrawals))?(?:\?|$)")
 FOLD = (
     "An account is what its events say, read from the first one on. Whatever else holds its state "
@@ -316,8 +317,7 @@ def snapshots(run: Run) -> Iterator[Finding]:
     yield from untrue(run, "ES-2")
     for snapshot in book.effects_in(SNAPSHOTS):
         yield from bad_snapshot(book.accounts.of(snapshot.id), snapshot)
-    if not run.breaks:
-        yield from missing_snapshots(book)
+    yield from missing_snapshots(book)
 
 
 def bad_snapshot(account: Account, snapshot: Effect) -> Iterator[Finding]:
@@ -357,11 +357,18 @@ def is_durable(event: Effect, snapshot: Effect) -> bool:
     return event.n < snapshot.n or event.txid == snapshot.txid
 
 
+def broke_after(run: Run, event: Effect) -> bool:
+    """Whether an instance ended or stood still after an event, or so shortly before that the event
+    may have been on its way."""
+    return any(broken.t > event.committed_t - ON_THE_WAY_S for broken in run.breaks)
+
+
 def missing_snapshots(book: Book) -> Iterator[Finding]:
     """Events that called for a snapshot, which never came."""
     taken = {(s.id, s.content["version"]) for s in book.effects_in(SNAPSHOTS)}
     for entry in book.appended:
         is_due = entry.version % SNAPSHOT_EVERY == 0 and book.was_at_rest(entry.effect)
+        is_due = is_due and not broke_after(book.run, entry.effect)
         if is_due and (entry.account, entry.version) not in taken:
             assert book.run.settled is not None
             yield accuse(

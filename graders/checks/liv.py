@@ -81,10 +81,13 @@ def no_progress(run: Run, settled: Settled) -> Finding:
 
 def claim(run: Run, waiting: Place | None) -> str:
     """The accusation: no effects at all, some missing, or only the position behind."""
+    assert run.settled is not None
     if not run.effects and run.first_sent:
         return "The program never had any effect."
     if run.missing:
         return f"The program stopped making progress at {waiting}."
+    if len(run.settled.unmet) > len(run.settled.behind):  # not commits alone
+        return "The program stopped making progress."
     return "Every event has its effect, but the committed position stays behind."
 
 

@@ -233,6 +233,21 @@ def test_a_snapshot_may_be_missing_after_a_crash() -> None:
     assert verdicts(bank.end()) == {}
 
 
+@pytest.mark.parametrize(("facts", "is_due"), [(2, False), (40, True)])
+def test_a_crash_excuses_no_snapshot_of_a_later_event(facts: int, is_due: bool) -> None:
+    """A hundredth of a second passes with each fact, and an event may be on its way for a while."""
+    bank = Bank()
+    for number in range(19):
+        bank.event("acc-1", 100, f"old-{number}")
+    bank.open()
+    bank.append("process", instance="app", what="killed")
+    for _ in range(facts):
+        bank.append("process", instance="app", what="restarted")
+    bank.deposit("acc-1", 300, "dep-1")
+    bank.rest()
+    assert verdicts(bank.end()) == ({"ES-2": FAIL} if is_due else {})
+
+
 def test_one_version_twice_is_es_3_and_nothing_else_is_said_of_the_account() -> None:
     bank = quiet_day()
     bank.withdraw("acc-1", 6_000, "wd-5")

@@ -147,9 +147,20 @@ def test_every_effect_but_no_commit_is_named_so():
     tale.send("pay-1", 0)
     tale.fetch("app", 0, 0, 0)
     tale.effect("app", "pay-1")
-    history = tale.end(quiet=False, unmet=["payments-0: 1 record(s) not committed"], behind=[])
+    unmet, behind = ["payments-0: 1 record(s) not committed"], [["payments", 0, 1]]
+    history = tale.end(quiet=False, unmet=unmet, behind=behind)
     assert verdicts(history) == {"LIV-1": FAIL}
     assert "committed position stays behind" in findings(history, "LIV-1")[0].claim
+
+
+def test_what_is_not_announced_is_not_said_to_have_its_effect():
+    tale = Tale()
+    tale.process("app", "started")
+    tale.send("pay-1", 0)
+    tale.fetch("app", 0, 0, 0)
+    tale.effect("app", "pay-1")
+    history = tale.end(quiet=False, unmet=["not announced: pay-1"], behind=[])
+    assert findings(history, "LIV-1")[0].claim == "The program stopped making progress."
 
 
 @pytest.mark.parametrize(
