@@ -240,19 +240,22 @@ async def two_instances_race(lab: Lab) -> None:
 
 
 async def concurrent_balance(lab: Lab) -> None:
-    """Two instances book different payments of one account at once, also its very first. Exposes
-    programs that read a balance, add to it in memory and write it back, and programs that take
-    every collision for a repeat."""
+    """Two instances book different payments of one account at once, also its very first; one waits
+    with its balance written, or with its ledger row alone. Exposes programs that read a
+    balance, add to it in memory and write it back, and programs that take every collision for a
+    repeat."""
     await start_two(lab)
     partitions = one_partition_each(lab)
-    for _ in ("a new account", "a known one"):
-        update = await lab.sink.hold("balances", row={"account": "acc-shared"})
-        sent = []
-        for partition in partitions:
-            sent += await lab.send("payments", [payment(lab.rng, "acc-shared")], partition)
-        await lab.until(held(update), why="one instance to change the balance")
-        await lab.reached(waited_for(update), within=USUALLY_S)
-        await update.release()
+    for table in ("balances", "ledger", "balances"):
+        events = [payment(lab.rng, "acc-shared") for _ in partitions]
+        row = {"account": "acc-shared"} if table == "balances" else {"event_id": events[0].id}
+        write = await lab.sink.hold(table, row=row)
+        sent = await lab.send("payments", events[:1], partitions[0])
+        await lab.until(held(write), why="one instance to write")
+        for partition, event in zip(partitions[1:], events[1:], strict=True):
+            sent += await lab.send("payments", [event], partition)
+        await lab.reached(waited_for(write) | effects_of(sent, at_least=1), within=USUALLY_S)
+        await write.release()
         await lab.reached(effects_of(sent), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
