@@ -33,6 +33,7 @@ from graders.conditions import (
     group_stable,
     held,
     is_half_done,
+    owns,
     undone,
 )
 from graders.facts import (
@@ -66,6 +67,7 @@ from sandbox.postgres import Database
 ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
 STILL_S = 2.0  # without a sign of progress
 SHARE_S, MORE_S = 10.0, 5.0  # for two instances to divide the partitions, or not to
+REPLACED_S = 8.0  # for one instance to get another's partitions
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 JOIN_APIS = ("JoinGroup", "ConsumerGroupHeartbeat")
 
@@ -270,6 +272,20 @@ class Lab:
         over = Condition("", lambda history: shared.holds(history) or self.is_gone())
         if not await self.reached(over, within) or self.is_gone():
             await self.until(group_complete(members), within=MORE_S, why=why)
+
+    async def until_replaced(self, by: Instance, partitions: int, hold: SinkFault) -> None:
+        """Wait until an instance owns so many partitions in place of one that was frozen at `hold`.
+        As it starts it may wait for a lock of the frozen one (`create index` takes one): then the
+        statement is let go, since many have the database end a transaction that stands still. If it
+        is not ended, nobody can replace the frozen one right there, and the story goes on without.
+        Raises NotExercised when nothing explains the wait."""
+        replaced = owns(by, partitions)
+        if await self.reached(replaced, REPLACED_S) or not hold.waited_for:
+            await self.until(replaced, within=MORE_S, why=f"{by.name} to take over")
+            return
+        self.tell(f"{by.name} waits for a lock of the frozen instance.")
+        await hold.release()
+        await self.reached(replaced, REPLACED_S)
 
     async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:
         """Give the program time to deal with these events while a fault holds another one, and

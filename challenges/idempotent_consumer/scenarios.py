@@ -10,10 +10,10 @@ from graders.conditions import (
     committed_past,
     effect_of,
     effects_of,
+    ended,
     group_stable,
     held,
     owners,
-    owns,
     waited_for,
 )
 from graders.lab import Lab
@@ -23,6 +23,8 @@ PARTITIONS = (0, 1, 2)
 # How long to wait for what nearly every program does at once. A program that never does it (it may
 # try for a lock instead of waiting for one) is not to blame, so the story goes on without.
 USUALLY_S = 8.0
+# How long a program gets for what it need not do.
+TEMPTATION_S = 1.0
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -166,13 +168,20 @@ async def crash_between_ledger_and_balance(lab: Lab) -> None:
 
 
 async def restart_forgets_memory(lab: Lab) -> None:
-    """A graceful restart, then payments that were booked before it. Exposes programs that remember
-    in memory."""
+    """A graceful restart in the middle of a batch, then payments that were booked before it.
+    Exposes programs that commit at the end what they did not come to, and those that remember in
+    memory."""
     events = payments(lab.rng, 15)
     app = await lab.start("app")
     sent = await lab.send("payments", events)
     await lab.until(effects_of(sent), why="all payments to be booked")
-    await app.terminate()
+    batch = await lab.send("payments", payments(lab.rng, 12), lab.rng.choice(PARTITIONS))
+    booking = await lab.sink.hold("ledger", row={"event_id": batch[5].id})
+    await lab.until(held(booking), why="a payment in the middle to be booked")
+    app.tell_to_stop()
+    await lab.reached(ended(app), within=TEMPTATION_S)
+    await booking.release()
+    await app.ended_within()
     await lab.start("app")
     await lab.send("payments", events[:10])
     await lab.send("payments", [*events[10:], *payments(lab.rng, 5)], partition=0)
@@ -192,7 +201,7 @@ async def zombie(lab: Lab) -> None:
     await first.freeze()
     second = await lab.start("second")
     await first.evict()
-    await lab.until(owns(second, len(PARTITIONS)), why="the second instance to take over")
+    await lab.until_replaced(second, len(PARTITIONS), booking)
     await lab.reached(effect_of(victim, by=second) | waited_for(booking), within=USUALLY_S)
     await first.thaw()
     await booking.release()
@@ -226,15 +235,18 @@ async def slow_booking_during_rebalance(lab: Lab) -> None:
 
 
 async def two_instances_race(lab: Lab) -> None:
-    """Two instances get the same payment at once, from two partitions. Exposes programs that ask
-    whether a payment is booked, but have nothing that refuses the second booking."""
+    """Two instances get the same payment at once, from two partitions; one waits with its booking
+    written, another time with its commit. Exposes programs that ask whether a payment is booked,
+    but have nothing that refuses the second booking, or let go of their lock too early."""
     await start_two(lab)
-    event = payment(lab.rng)
-    booking = await lab.sink.hold("ledger", row={"event_id": event.id})
-    copies = [copy for p in PARTITIONS for copy in await lab.send("payments", [event], p)]
-    await lab.until(held(booking), why="one instance to book the payment")
-    await lab.reached(effect_of(copies[0]) | waited_for(booking), within=USUALLY_S)
-    await booking.release()
+    for at in ("insert", "commit"):
+        event = payment(lab.rng)
+        booking = await lab.sink.hold("ledger", row={"event_id": event.id}, at=at)
+        copies = [copy for p in PARTITIONS for copy in await lab.send("payments", [event], p)]
+        await lab.until(held(booking), why="one instance to book the payment")
+        await lab.reached(effect_of(copies[0]) | waited_for(booking), within=USUALLY_S)
+        await booking.release()
+        await lab.reached(effect_of(copies[0]), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
@@ -263,16 +275,21 @@ async def concurrent_balance(lab: Lab) -> None:
 
 async def database_error(lab: Lab) -> None:
     """The database refuses one booking three times in a row, and one commit, as it does when
-    transactions collide. Exposes programs that log the error and go on to the next payment, at once
-    or after a few attempts."""
+    transactions collide; SIGKILL when the program has committed past a booking that it has not
+    made. Exposes programs that log the error and go on to the next payment, at once or after a few
+    attempts, and those that keep it in memory for later."""
     sent = await lab.send("payments", payments(lab.rng, 16))
     first, second = lab.rng.sample(sent, 2)
     insert = await lab.sink.fail("ledger", "40001", row={"event_id": first.id}, times=3)
     commit = await lab.sink.fail("ledger", "40001", row={"event_id": second.id}, at="commit")
-    await lab.start("app")
+    app = await lab.start("app")
     await lab.until(applied(insert) & applied(commit), within=15, why="both errors to be met")
     # A program that goes on after the first refusal does not meet the others.
-    await lab.reached(applied(insert, times=3), within=USUALLY_S)
+    await lab.reached(applied(insert, times=3) | committed_past(first), within=USUALLY_S)
+    await lab.reached(effect_of(first) | committed_past(first), within=USUALLY_S)
+    if committed_past(first).holds(lab.history) and not effect_of(first).holds(lab.history):
+        await app.kill()
+        await lab.start("app")
     await lab.settle()
     await lab.aftershock()
 

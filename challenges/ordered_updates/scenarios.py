@@ -15,6 +15,7 @@ from graders.conditions import (
     effects_of,
     group_stable,
     held,
+    owners,
     owns,
     waited_for,
 )
@@ -27,6 +28,12 @@ PARTITIONS = (0, 1, 2, 3)
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0
+# How long most programs take to commit what is done.
+COMMITS_S = 4.0
+# How long a program gets for what it may not do.
+TEMPTATION_S = 1.5
+# Longer than a client is patient that somebody has made impatient; below the statement's 20 s.
+ON_ITS_WAY_S = 6.0
 APPLIED, UPDATES = "applied", "updates"
 # The version up to which the new owner of an item is left alone with it.
 TURN = 20
@@ -142,7 +149,7 @@ async def slow_commit(lab: Lab) -> None:
     sent = {s.id: s for s in await lab.send("changes", events, partition)}
     await lab.start("app")
     await lab.until(held(commit_held), why="the program to commit a change")
-    await lab.reached(effect_of(sent[row[2].id], place=UPDATES), within=1.5)
+    await lab.reached(effect_of(sent[row[2].id], place=UPDATES), within=TEMPTATION_S)
     await commit_held.release()
     await lab.settle()
     await lab.aftershock()
@@ -194,11 +201,12 @@ async def crash_in_flight(lab: Lab) -> None:
 
 async def crash_before_publishing(lab: Lab) -> None:
     """SIGKILL when a change is applied and nothing was published, once its offset is committed or
-    after 6 s. Exposes programs that commit before the broker has what they wrote, and programs that
-    pass over a change that they find applied."""
+    after 6 s. It is the only one of its item. Exposes programs that commit before the broker has
+    what they wrote, programs that pass over a change that they find applied, and those that publish
+    what a crash left only with the item's next change."""
     partition = lab.rng.choice(PARTITIONS)
     events = mixed_items(lab.rng, some_items(lab.rng, 4), range(1, 6))
-    sent = await lab.send("changes", events, partition)
+    sent = await lab.send("changes", [change(lab.rng, new_item(lab.rng), 1), *events], partition)
     writes = lab.gateway.fault("Produce", topic=lab.topic(UPDATES), times=None).hold()
     app = await lab.start("app")
     await lab.until(effects_of(sent, 1, APPLIED), why="a change to be applied")
@@ -212,9 +220,9 @@ async def crash_before_publishing(lab: Lab) -> None:
 
 
 async def batch_refused(lab: Lab) -> None:
-    """The broker refuses one batch with an error that passes, while the next ones are on their way.
-    Exposes producers that send a batch again behind later ones, and those that do not send it
-    again."""
+    """The broker refuses one batch with an error that passes, while the next ones are on their way,
+    and another one after some seconds. Exposes producers that send a batch again behind later ones,
+    and those that do not send it again, or only for a while."""
     partition = lab.rng.choice(PARTITIONS)
     item = new_item(lab.rng)
     sent = await lab.send("changes", changes(lab.rng, item, range(1, 4)), partition)
@@ -229,7 +237,9 @@ async def batch_refused(lab: Lab) -> None:
         )
         await lab.until(held(refused), why="the program to publish a change")
         # A program that waits for each answer has only one change on its way.
-        await lab.reached(effects_of(sent, 8, APPLIED), within=1.5)
+        await lab.reached(effects_of(sent, 8, APPLIED), within=TEMPTATION_S)
+        if turn:  # it is in nobody's power to publish all now, so this is how long it takes
+            await lab.reached(effects_of(sent, place=UPDATES), within=ON_ITS_WAY_S)
         refused.release()
         await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
     await lab.settle()
@@ -280,6 +290,33 @@ async def another_joins(lab: Lab) -> None:
     await lab.until_shared(2, why="both instances to share the partitions")
     for partition, row in rows.items():
         await lab.send("changes", changes(lab.rng, row[0].value["item"], range(41, 44)), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def another_leaves(lab: Lab) -> None:
+    """One of two instances is told to stop, while a change of the other one waits in the database;
+    then more changes come. If a commit passes the one that waits, the other one is killed. Exposes
+    programs that forget at a rebalance what they have in hand of a partition that they keep."""
+    first, second = await lab.start("first"), await lab.start("second")
+    await lab.until_shared(2, why="both instances to share the partitions")
+    mine = [p for (_, p), who in owners(lab.history).items() if who == "first"] or list(PARTITIONS)
+    partition = lab.rng.choice(sorted(mine))
+    slow, *others = some_items(lab.rng, 5)
+    row = changes(lab.rng, slow, range(1, 4))
+    hold = await hold_write(lab, row[1])
+    sent = await lab.send("changes", row, partition)
+    await lab.until(held(hold), why="the first instance to apply a change")
+    await second.terminate()
+    # Whoever waits for what is under way before a rebalance takes nothing over yet.
+    await lab.reached(owns(first, len(PARTITIONS)), within=USUALLY_S)
+    more = await lab.send("changes", mixed_items(lab.rng, others, range(1, 4)), partition)
+    await lab.reached(effects_of(more, place=UPDATES), within=USUALLY_S)
+    if await lab.reached(committed_past(sent[1]), within=COMMITS_S):
+        await first.kill()
+        await hold.drop()
+        await lab.start("first")
+    await hold.release()
     await lab.settle()
     await lab.aftershock()
 
@@ -366,7 +403,7 @@ async def late_write(lab: Lab) -> None:
     first = await lab.start("first")
     await lab.until(held(write), within=15, why="the first instance to publish a change")
     later = await lab.send("changes", row[1:5], partition)
-    await lab.reached(effects_of(later, 1, UPDATES), within=1.5)
+    await lab.reached(effects_of(later, 1, UPDATES), within=TEMPTATION_S)
     await first.freeze()
     second = await lab.start("second")
     await first.evict()
@@ -395,7 +432,7 @@ async def zombie(lab: Lab) -> None:
     await first.freeze()
     second = await lab.start("second")
     await first.evict()
-    await lab.until(owns(second, len(PARTITIONS)), why="the second instance to take over")
+    await lab.until_replaced(second, len(PARTITIONS), hold)
     await lab.reached(effect_of(sent[1], by=second) | waited_for(hold), within=USUALLY_S)
     await first.thaw()
     await hold.release()

@@ -11,7 +11,6 @@ from graders.conditions import (
     effect_of,
     effects_of,
     held,
-    owns,
     waited_for,
 )
 from graders.facts import Effect, Marked, Sent
@@ -362,7 +361,7 @@ async def zombie(lab: Lab) -> None:
     await first.freeze()
     second = await lab.start("second")
     await first.evict()
-    await lab.until(owns(second, PARTITIONS), why="the second instance to take over")
+    await lab.until_replaced(second, PARTITIONS, hold)
     await lab.reached(effect_of(sent[0], by=second) | waited_for(hold), within=USUALLY_S)
     await first.thaw()
     await hold.release()

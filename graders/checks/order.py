@@ -19,8 +19,9 @@ known event are not looked at.
 
 **ORD-3 overtaking.** The grader was holding the effect of an event, or had refused it, and an
 effect of a later event of the key came first, whether the earlier one came at last or never. Also
-when a record tells of an event whose row in a table the grader had not let go by then: what is
-published must be durable (a row that came before the record, by the database's clock, clears it).
+when a record tells of an event whose row in a table the grader had not let go by then, or had
+refused before: what is published must be durable (a row that came before the record, by the
+database's clock and with 50 ms to spare, clears it).
 Both speak only of effects that a fault of ours names, so it is beyond doubt that the program had
 met the earlier one. An event that was never met and never came is EFF-1's.
 
@@ -52,6 +53,7 @@ from graders.checks.run import Lane, Run
 from graders.facts import Effect, Fault, Stall, Waited
 from graders.verdicts import Verdict
 
+CLOCK_MARGIN_S = 0.05
 ENDED = ("released", "dropped", "cancelled")
 
 WHY_INVERTED = (
@@ -285,22 +287,39 @@ def overtaken(run: Run, id: str, fault: Fault, late: Effect) -> Finding:
 
 
 def told_too_early(run: Run) -> Iterator[Finding]:
-    """Records about an event whose row the grader was holding, the first of each event."""
+    """Records about an event whose row the grader was holding, or had refused, the first of each
+    event."""
     seen: set[str] = set()
     for effect in run.history.of(Effect):
         if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
             continue
-        rows = [e for e in run.effect_rows(effect.id) if is_row_before(e, effect)]
-        gate = hold_beyond(run, effect)
-        if gate and not rows:
+        if gate := unfinished_by(run, effect):
             seen.add(effect.id)
             yield unfinished(effect, gate)
 
 
-def is_row_before(row: Effect, record: Effect) -> bool:
+def unfinished_by(run: Run, record: Effect) -> Fault | None:
+    """The fault by which the row of a record's event was not there; None when it was, or may have
+    been."""
+    rows = [row for row in run.effect_rows(record.id) if row.partition is None]
+    if gate := hold_beyond(run, record):
+        return None if any(is_before(row, record) for row in rows) else gate
+    if any(is_before(row, record, CLOCK_MARGIN_S) for row in rows):
+        return None
+    return refusal_before(run, record)
+
+
+def is_before(row: Effect, record: Effect, margin_s: float = 0.0) -> bool:
     """Whether a row was there before a record was seen, by their facts or by the database's clock:
     another instance may have written it while the grader held the first attempt."""
-    return row.partition is None and (row.n < record.n or row.committed_t <= record.t)
+    return row.n < record.n or row.committed_t <= record.t + margin_s
+
+
+def refusal_before(run: Run, effect: Effect) -> Fault | None:
+    """A refusal of the row of a record's event before the record was there."""
+    refusals = (f for f in run.history.of(Fault) if effect.id in f.row.values())
+    refused = (f for f in refusals if f.what == "applied" and f.action.startswith("fail"))
+    return next((fault for fault in refused if fault.n < effect.n), None)
 
 
 def hold_beyond(run: Run, effect: Effect) -> Fault | None:
@@ -324,12 +343,19 @@ def unfinished(effect: Effect, gate: Fault) -> Finding:
         Verdict.FAIL,
         claim=f"{effect.id} was published before it was durable.",
         first=FactRef(effect.n, wrote(effect)),
-        second=FactRef(gate.n, f"The grader held this until later: {gate.target}."),
+        second=FactRef(gate.n, f"{not_done(gate)}: {gate.target}."),
         both="A record tells others that something has happened; it had not, and might never.",
         why=WHY_UNFINISHED,
         rows=tuple(sorted((gate.n, effect.n))),
         ids=(effect.id,),
     )
+
+
+def not_done(gate: Fault) -> str:
+    """Why a row was not there yet."""
+    if gate.action.startswith("hold"):
+        return "The grader held this until later"
+    return "The database had refused this, and it was done only later, or never"
 
 
 def independence(run: Run) -> Iterator[Finding]:

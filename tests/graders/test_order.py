@@ -210,6 +210,26 @@ def test_a_record_that_was_there_before_its_row_was_held_was_published_too_early
     assert found(tale.end()) == {"ORD-3": FAIL}
 
 
+@pytest.mark.parametrize("comes_at_last", [True, False])
+def test_a_record_about_a_row_that_was_refused_was_published_too_early(comes_at_last: bool):
+    tale = told(1)
+    tale.fault("applied", "a", 1, "fail 40001")
+    tale.publish("app", "a", 1)
+    for _ in range(9 if comes_at_last else 0):  # a hundredth of a second each
+        tale.fetch("app", 0, 0, 0)
+    if comes_at_last:
+        tale.apply("app", "a", 1)
+    assert found(tale.end())["ORD-3"] == FAIL
+
+
+def test_a_record_whose_row_is_seen_a_moment_later_is_fine():
+    tale = told(1)
+    tale.fault("applied", "a", 1, "fail 40001")
+    tale.publish("app", "a", 1)
+    tale.apply("app", "a", 1)
+    assert found(tale.end()) == {}
+
+
 def test_a_record_after_the_hold_is_fine_even_if_its_row_is_seen_later():
     tale = told(1)
     tale.fault("applied", "a", 1)
