@@ -152,8 +152,9 @@ async def crash_before_effect(lab: Lab) -> None:
 
 
 async def crash_between_ledger_and_balance(lab: Lab) -> None:
-    """SIGKILL while the change of a balance waits in the database. Exposes programs that change
-    ledger and balance in different transactions."""
+    """SIGKILL while the change of a balance waits in the database, which afterwards refuses it
+    twice. Exposes programs that change ledger and balance in different transactions, and those that
+    take it lightly when a balance is refused."""
     await lab.send("payments", payments(lab.rng, 6))
     victim = payment(lab.rng, "acc-victim")
     await lab.send("payments", [victim])
@@ -162,7 +163,9 @@ async def crash_between_ledger_and_balance(lab: Lab) -> None:
     await lab.until(held(update), why="the program to change a balance")
     await app.kill()
     await update.drop()
+    refused = await lab.sink.fail("balances", "40001", row={"account": "acc-victim"}, times=2)
     await lab.start("app")
+    await lab.reached(applied(refused, times=2), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
