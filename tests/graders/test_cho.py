@@ -273,6 +273,39 @@ def without_expectation(history: History, order: str) -> History:
     )
 
 
+def ship_after_cancellation(late_s: float) -> Play:
+    """An order is shipped, though it was cancelled so long before its reservation came."""
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.send("PaymentCaptured", "ord-1", placed)
+    play.send("OrderCancelled", "ord-1")
+    play.commit("shipping", "orders", 1)
+    for _ in range(int(late_s * 100)):
+        play.append("story", text="Nothing happens.")
+    play.row("reservations", "ord-1")
+    reserved = play.write("StockReserved", "ord-1", placed)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    return play
+
+
+def test_shipping_what_was_cancelled_before_it_could_be_shipped_is_cho_4():
+    history = ship_after_cancellation(2.5).end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "though OrderCancelled had decided it otherwise" in claims(history, "CHO-4")[0]
+
+
+def test_a_cancellation_may_be_dealt_with_a_moment_after_it_was_stored():
+    assert verdicts(ship_after_cancellation(1.0).end()) == {}
+
+
+def test_a_cancellation_that_comes_when_all_is_known_may_be_too_late():
+    play = steady()
+    play.send("OrderCancelled", "ord-1")
+    play.commit("shipping", "orders", play.ends["orders"] - 1)
+    assert verdicts(play.end()) == {}
+
+
 def test_a_failure_that_came_before_the_order_and_was_forgotten_is_cho_5():
     play = Play()
     play.deaf.add("stock")
