@@ -61,8 +61,8 @@ from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run, differs, ends_of_holds
-from graders.choreography import Announcement, Choreography, Owed
-from graders.facts import Commit, Effect, Fetched
+from graders.choreography import EVENT_ID, TYPE, Announcement, Choreography, Owed
+from graders.facts import Commit, Effect, Fetched, Sent
 from graders.spec import AnnouncementSpec
 from graders.verdicts import Verdict
 
@@ -82,7 +82,27 @@ def chain(run: Run) -> Iterator[Finding]:
             continue
         if wrong := next(broken_links(told, spec, announcement), None):
             seen.add(key)
-            yield broken(announcement, *wrong)
+            what, other = wrong
+            shown = relative(other) if other else answered(told, announcement)
+            yield broken(announcement, what, shown or relative(announcement))
+
+
+def relative(announcement: Announcement) -> FactRef:
+    """An event of the order that shows what is wrong."""
+    return FactRef(
+        announcement.n,
+        f"{announcement.type} of the same order is {announcement.id!r}, correlation id "
+        f"{announcement.correlation!r}.",
+    )
+
+
+def answered(told: Choreography, announcement: Announcement) -> FactRef | None:
+    """The event of the grader's, of whatever type, that an announcement names as its cause; None
+    when there is none."""
+    found = (s for s in told.history.of(Sent) if s.value.get(EVENT_ID) == announcement.cause)
+    if announcement.cause is None or (sent := next(found, None)) is None:
+        return None
+    return FactRef(sent.n, f"What it answers is {sent.value.get(TYPE)} {announcement.cause!r}.")
 
 
 def broken_links(
@@ -107,9 +127,8 @@ def broken_links(
         yield f"names {what} as its cause, not {' or '.join(spec.causes)}", cause
 
 
-def broken(announcement: Announcement, what: str, other: Announcement | None) -> Finding:
+def broken(announcement: Announcement, what: str, shown: FactRef) -> Finding:
     """CHO-1 about one announcement."""
-    second = other or announcement
     return Finding(
         "CHO-1",
         Verdict.FAIL,
@@ -119,15 +138,11 @@ def broken(announcement: Announcement, what: str, other: Announcement | None) ->
             f"{who(announcement)} wrote {announcement.type} with event id {announcement.id!r}, "
             f"causation id {announcement.cause!r}, correlation id {announcement.correlation!r}.",
         ),
-        second=FactRef(
-            second.n,
-            f"{second.type} of the same order is {second.id!r}, correlation id "
-            f"{second.correlation!r}.",
-        ),
+        second=shown,
         both="An event names the event that it answers, and carries its order's correlation id on.",
         why="Without an unbroken chain nobody can tell afterwards why something happened, and no "
         "tool can follow one order through the services.",
-        rows=tuple(sorted({second.n, announcement.n})),
+        rows=tuple(sorted({shown.n, announcement.n})),
         places=(place_of(announcement),),
         ids=(announcement.subject,),
     )

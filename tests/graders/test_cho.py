@@ -77,6 +77,24 @@ def test_an_order_that_nobody_placed_breaks_the_chain():
     assert "no subject that was ever begun (ord-unknown)" in claim
 
 
+def test_an_answer_to_an_event_of_another_type_shows_what_it_answers():
+    play = steady()
+    play.append(
+        "sent",
+        topic="payments.t1",
+        partition=0,
+        offset=play.ends["payments"],
+        key="ord-unknown",
+        id="evt-1",
+        value={"event_id": "evt-1", "type": "PaymentReminderSent", "order_id": "ord-unknown"},
+        expect={},
+    )
+    play.ends["payments"] += 1
+    play.write("OrderFailed", "ord-unknown", "evt-1")
+    (finding,) = check(play.end(), ["CHO-1"])
+    assert finding.second and "answers is PaymentReminderSent 'evt-1'" in finding.second.text
+
+
 def test_a_circle_is_cho_2_and_nothing_else_is_said_of_the_order():
     play = steady()
     cause = "StockReleased-ord-2"
