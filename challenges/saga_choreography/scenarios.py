@@ -602,6 +602,47 @@ async def zombie(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def frozen_in_the_end(lab: Lab) -> None:
+    """An instance of each service is frozen, stock while it releases and shipping while it ships;
+    others get their partitions, then both go on. Exposes programs that look first whether it is
+    done, and release or ship later."""
+    payments = Payments(lab)
+    services = await open_shop(lab)
+    failing, good = orders(lab.rng, 2)
+    payments.declined = {failing.id}
+    releasing = await lab.sink.hold("releases", row={"order_id": failing.id})
+    delivering = await lab.sink.hold("deliveries", row={"order_id": good.id})
+    sent = await lab.send("orders", [failing, good])
+    await lab.until(all_announced(sent, "StockReserved"), within=15, why="both to be reserved")
+    await payments.charge_at_once([failing])
+    await lab.until(held(releasing), within=15, why="stock to put the goods back")
+    await payments.charge_at_once([good])
+    await lab.until(held(delivering), within=15, why="shipping to send the goods")
+    stock, shipping = await replaced(lab, services)
+    released = effect_of(sent[0], by=stock, place="releases") | waited_for(releasing)
+    delivered = effect_of(sent[1], by=shipping, place="deliveries") | waited_for(delivering)
+    await lab.reached(released & delivered, within=USUALLY_S)
+    for service, change in zip(services, (releasing, delivering), strict=True):
+        await service.thaw()
+        await change.release()
+    payments.attend()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def replaced(lab: Lab, services: Sequence[Instance]) -> list[Instance]:
+    """Freeze stock and shipping, and have another instance of each take over."""
+    others = []
+    for frozen, app in zip(services, ("stock", "shipping"), strict=True):
+        await frozen.freeze()
+        others.append(await lab.start(f"{app}-2", app=app))
+        await frozen.evict()
+    for other, topics in zip(others, (2, 3), strict=True):
+        lanes = topics * len(PARTITIONS)
+        await lab.until(owns(other, lanes), within=15, why=f"{other.name} to take over")
+    return others
+
+
 async def last_pieces(lab: Lab) -> None:
     """Two instances of stock take the same product at once: first there is enough for one order,
     then just enough for both; at last one puts goods back while the other takes. Exposes programs
