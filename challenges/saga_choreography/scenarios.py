@@ -22,6 +22,7 @@ from graders.facts import Commit, Effect, Output, Sent
 from graders.instance import Instance
 from graders.kafka import partition_of
 from graders.lab import Lab
+from graders.sink import SinkFault
 from graders.spec import Event, OutputRecord
 
 PARTITIONS = (0, 1)
@@ -268,13 +269,14 @@ async def payment_declined(lab: Lab) -> None:
 
 
 async def sold_out(lab: Lab) -> None:
-    """Orders for more than there is, among others. Exposes programs that release what was never
-    reserved."""
+    """Orders for more than there is, among others, and one for all there is of a product. Exposes
+    programs that release what was never reserved, or that never sell the last piece."""
     Payments(lab).attend()
     product = lab.rng.choice(PRODUCTS)
     large = [order(lab.rng, product, AVAILABLE + 1 + n, expect={}) for n in range(3)]
+    everything = order(lab.rng, PRODUCTS[-1], AVAILABLE)
     await open_shop(lab)
-    await lab.send("orders", [*large, *orders(lab.rng, 4)])
+    await lab.send("orders", [*large, everything, *orders(lab.rng, 4)])
     await lab.settle()
     await lab.aftershock()
 
@@ -343,28 +345,54 @@ async def news_before_the_order(lab: Lab) -> None:
 async def each_comes_last(lab: Lab) -> None:
     """Shipping knows two of the three events that it needs, and the third is long in coming: first
     the payment service takes its time, then the orders lag for stock, at last for shipping itself.
-    Exposes programs that ship without one of them, and those that do nothing about an order when it
-    comes last."""
+    Meanwhile a paid order is cancelled, and another is rejected before shipping knows it. Exposes
+    programs that ship without one of the three, those that do nothing about an order when it comes
+    last, and those that heed bad news only in some of the states in between."""
     payments = Payments(lab)
     stock, shipping = await open_shop(lab)
     await lab.until_shared(2, why="both services to take up their partitions")
 
+    await payment_last(lab, payments)
+    await reservation_last(lab, payments, stock)
+    await order_last(lab, payments, shipping)
+
+    payments.attend()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def payment_last(lab: Lab, payments: Payments) -> None:
+    """The payment service takes its time."""
     sent = await lab.send("orders", placed := orders(lab.rng, 3))
     await tempted(lab, sent, "OrderPlaced", "StockReserved")
     await payments.charge_at_once(placed)
     await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
 
-    for late, known in ((stock, "OrderPlaced"), (shipping, "StockReserved")):
-        lag = await lab.lag("orders", late)
-        sent = await lab.send("orders", placed := orders(lab.rng, 3))
-        await payments.charge_at_once(placed)
-        await tempted(lab, sent, known, "PaymentCaptured")
-        lag.release()
-        await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
 
-    payments.attend()
-    await lab.settle()
-    await lab.aftershock()
+async def reservation_last(lab: Lab, payments: Payments, stock: Instance) -> None:
+    """Orders are paid before they are reserved, and one of them is cancelled in between."""
+    lag = await lab.lag("orders", stock)
+    cancelled, *kept = orders(lab.rng, 4)
+    sent = await lab.send("orders", [replace(cancelled, expect={}), *kept])
+    await payments.charge_at_once([cancelled, *kept])
+    await tempted(lab, sent, "OrderPlaced", "PaymentCaptured")
+    await lab.send("orders", [cancellation(lab.rng, cancelled)])
+    await lab.reached(announced(cancelled.id, "OrderFailed"), within=USUALLY_S)
+    lag.release()
+    await lab.reached(all_announced(sent[1:], "OrderShipped"), within=USUALLY_S)
+
+
+async def order_last(lab: Lab, payments: Payments, shipping: Instance) -> None:
+    """Orders are reserved and paid, and one of them is rejected, before shipping knows them."""
+    lag = await lab.lag("orders", shipping)
+    sent = await lab.send("orders", placed := orders(lab.rng, 3))
+    large = order(lab.rng, quantity=AVAILABLE + 1, expect={})
+    await lab.send("orders", [large])
+    await payments.charge_at_once(placed)
+    await tempted(lab, sent, "StockReserved", "PaymentCaptured")
+    await lab.reached(passed(lab, "shipping", large.id, "StockRejected"), within=USUALLY_S)
+    lag.release()
+    await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
 
 
 async def tempted(lab: Lab, sent: Sequence[Sent], *types: str) -> None:
@@ -482,26 +510,35 @@ async def killed_before_announcement(lab: Lab) -> None:
 
 
 async def announced_too_early(lab: Lab) -> None:
-    """The database takes its time over a commit, in each service. Exposes programs that announce a
+    """The database takes its time over a commit of each kind. Exposes programs that announce a
     change before it is committed."""
-    Payments(lab).attend()
+    payments = Payments(lab).attend()
     await open_shop(lab)
-    (victim, *others) = orders(lab.rng, 4)
-    for table, type in (("reservations", "StockReserved"), ("deliveries", "OrderShipped")):
-        commit = await lab.sink.hold(table, row={"order_id": victim.id}, at="commit")
-        if table == "reservations":
-            await lab.send("orders", [victim, *others])
-        await lab.until(held(commit), within=15, why=f"a commit of {table}")
-        await lab.reached(announced(victim.id, type), within=TEMPTATION_S)
-        await commit.release()
+    paid, declined, *others = orders(lab.rng, 5)
+    payments.declined = {declined.id}
+    reserving = await lab.sink.hold("reservations", row={"order_id": paid.id}, at="commit")
+    delivering = await lab.sink.hold("deliveries", row={"order_id": paid.id}, at="commit")
+    releasing = await lab.sink.hold("releases", row={"order_id": declined.id}, at="commit")
+    await lab.send("orders", [paid, *others])
+    await slow_commit(lab, reserving, announced(paid.id, "StockReserved"))
+    await slow_commit(lab, delivering, announced(paid.id, "OrderShipped"))
+    await lab.send("orders", [declined])
+    await slow_commit(lab, releasing, announced(declined.id, "StockReleased"))
     await lab.settle()
     await lab.aftershock()
 
 
+async def slow_commit(lab: Lab, commit: SinkFault, told: Condition) -> None:
+    """Let a commit take a moment longer than a program needs that announces its change before."""
+    await lab.until(held(commit), within=15, why=f"the {commit.target}")
+    await lab.reached(told, within=TEMPTATION_S)
+    await commit.release()
+
+
 async def database_refuses(lab: Lab) -> None:
-    """The database refuses each kind of change, as it does when transactions collide.
-    Exposes programs that log the error and go on, and programs that have announced already what was
-    refused."""
+    """The database refuses each kind of change, as it does when transactions collide, and one of
+    them several times in a row. Exposes programs that log the error and go on, those that give up
+    in the end, and those that have announced already what was refused."""
     payments = Payments(lab).attend()
     placed = orders(lab.rng, 8)
     payments.declined = {event.id for event in placed[4:]}
@@ -509,12 +546,14 @@ async def database_refuses(lab: Lab) -> None:
         await lab.sink.fail("reservations", "40001", row={"order_id": placed[0].id}),
         await lab.sink.fail("reservations", "40001", row={"order_id": placed[1].id}, at="commit"),
         await lab.sink.fail("deliveries", "40001", row={"order_id": placed[2].id}),
-        await lab.sink.fail("deliveries", "40001", row={"order_id": placed[3].id}, at="commit"),
+        # Not more often: who ends at an error is restarted 5 times.
+        await lab.sink.fail("deliveries", row={"order_id": placed[3].id}, at="commit", times=4),
         await lab.sink.fail("releases", "40001", row={"order_id": placed[5].id}, at="commit"),
     ]
     await open_shop(lab)
     await lab.send("orders", placed)
-    await lab.reached(every([applied(refusal) for refusal in refusals]), within=USUALLY_S)
+    often = applied(refusals[3], times=4)
+    await lab.reached(every([often, *map(applied, refusals)]), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
@@ -563,23 +602,93 @@ async def zombie(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def frozen_in_the_end(lab: Lab) -> None:
+    """An instance of each service is frozen, stock while it releases and shipping while it ships;
+    others get their partitions, then both go on. Exposes programs that look first whether it is
+    done, and release or ship later."""
+    payments = Payments(lab)
+    services = await open_shop(lab)
+    failing, good = orders(lab.rng, 2)
+    payments.declined = {failing.id}
+    releasing = await lab.sink.hold("releases", row={"order_id": failing.id})
+    delivering = await lab.sink.hold("deliveries", row={"order_id": good.id})
+    sent = await lab.send("orders", [failing, good])
+    await lab.until(all_announced(sent, "StockReserved"), within=15, why="both to be reserved")
+    await payments.charge_at_once([failing])
+    await lab.until(held(releasing), within=15, why="stock to put the goods back")
+    await payments.charge_at_once([good])
+    await lab.until(held(delivering), within=15, why="shipping to send the goods")
+    stock, shipping = await replaced(lab, services)
+    released = effect_of(sent[0], by=stock, place="releases") | waited_for(releasing)
+    delivered = effect_of(sent[1], by=shipping, place="deliveries") | waited_for(delivering)
+    await lab.reached(released & delivered, within=USUALLY_S)
+    for service, change in zip(services, (releasing, delivering), strict=True):
+        await service.thaw()
+        await change.release()
+    payments.attend()
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def replaced(lab: Lab, services: Sequence[Instance]) -> list[Instance]:
+    """Freeze stock and shipping, and have another instance of each take over."""
+    others = []
+    for frozen, app in zip(services, ("stock", "shipping"), strict=True):
+        await frozen.freeze()
+        others.append(await lab.start(f"{app}-2", app=app))
+        await frozen.evict()
+    for other, topics in zip(others, (2, 3), strict=True):
+        lanes = topics * len(PARTITIONS)
+        await lab.until(owns(other, lanes), within=15, why=f"{other.name} to take over")
+    return others
+
+
 async def last_pieces(lab: Lab) -> None:
-    """Two instances of stock reserve the same product at once, and there is enough for one order.
-    Exposes programs that read what is available and write back what they made of it."""
-    Payments(lab).attend()
+    """Two instances of stock take the same product at once: first there is enough for one order,
+    then just enough for both; at last one puts goods back while the other takes. Exposes programs
+    that read what is available and write back what they made of it, and those that take a product
+    for sold out while another has it locked."""
+    payments = Payments(lab).attend()
     await open_shop(lab)
     await lab.start("stock-2", app="stock")
     await lab.until_shared(3, why="two instances of stock to share the topics")
-    for product in PRODUCTS[-2:]:
-        update = await lab.sink.hold("stock", row={"product": product})
-        sent = []
-        for partition in PARTITIONS:
-            event = order(lab.rng, product, 600, expect={})
-            sent += await lab.send("orders", [event], partition)
-        await lab.until(held(update), within=15, why="one instance to take goods")
-        await lab.reached(waited_for(update), within=USUALLY_S)
-        await update.release()
-        decided = all_announced(sent, "OrderShipped", "OrderFailed")
-        await lab.reached(decided, within=USUALLY_S)
+    rivals = [order(lab.rng, PRODUCTS[-2], 600, expect={}) for _ in PARTITIONS]
+    await at_once(lab, rivals)
+    just_enough = [order(lab.rng, PRODUCTS[-1], quantity) for quantity in (600, AVAILABLE - 600)]
+    await at_once(lab, just_enough)
+    await put_back_meanwhile(lab, payments)
     await lab.settle()
     await lab.aftershock()
+
+
+async def at_once(lab: Lab, events: Sequence[Event]) -> None:
+    """Have an order of each partition take the same goods: the first has to wait with them in hand
+    until the second comes."""
+    taking = await lab.sink.hold("stock", row={"product": events[0].value["product"]})
+    sent = []
+    for partition, event in zip(PARTITIONS, events, strict=True):
+        sent += await lab.send("orders", [event], partition)
+    await lab.until(held(taking), within=15, why="one instance to take goods")
+    # Who does not wait for the other decides at once.
+    decided = any_announced(sent, "StockReserved", "StockRejected")
+    await lab.reached(waited_for(taking) | decided, within=USUALLY_S)
+    await taking.release()
+    await lab.reached(all_announced(sent, "OrderShipped", "OrderFailed"), within=USUALLY_S)
+
+
+async def put_back_meanwhile(lab: Lab, payments: Payments) -> None:
+    """An order is cancelled when it is reserved, and its goods are put back while the other
+    instance takes some of the same product."""
+    product = PRODUCTS[-3]
+    cancelled = order(lab.rng, product, 300, id=id_of_partition_1(lab.rng))
+    payments.charged.add(cancelled.id)  # not before it is cancelled, and then never
+    (placed,) = await lab.send("orders", [cancelled], partition=1)
+    await lab.reached(announced(placed.id, "StockReserved"), within=USUALLY_S)
+    taking = await lab.sink.hold("stock", row={"product": product})
+    await lab.send("orders", [order(lab.rng, product, 200)], partition=0)
+    await lab.until(held(taking), within=15, why="one instance to take goods")
+    await lab.send("orders", [cancellation(lab.rng, cancelled)], partition=1)
+    released = announced(placed.id, "StockReleased")
+    await lab.reached(waited_for(taking) | released, within=USUALLY_S)
+    await taking.release()
+    await lab.reached(released, within=USUALLY_S)

@@ -29,7 +29,10 @@ event that must come first had not yet been handed to the service that announced
 asked of the row as well, announced or not: goods that were sent off unpaid are gone. Facts about
 what was handed out come before the program gets it, and rows and records are seen after they are
 written, so late sight accuses nobody. A need that a service of the program has yet to announce
-accuses no row: the change may be there already.
+accuses no row: the change may be there already. Or the step was decided otherwise: the service had
+committed past an event that calls for another type of the step, and needs nothing more, 2 s or more
+before it was handed one that this announcement needs, such as a cancellation before a reservation.
+Who collects events and decides a moment later has decided by then.
 
 **CHO-5 cross-topic delay.** At rest a step is owed, and an event that calls for it was committed by
 the service before it was handed one that usually comes earlier: it met the consequence first, and
@@ -58,13 +61,14 @@ from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run, differs, ends_of_holds
-from graders.choreography import Announcement, Choreography, Owed
-from graders.facts import Commit, Effect, Fetched
+from graders.choreography import EVENT_ID, TYPE, Announcement, Choreography, Owed
+from graders.facts import Commit, Effect, Fetched, Sent
 from graders.spec import AnnouncementSpec
 from graders.verdicts import Verdict
 
 MOST_IDS = 10
 MOST_RECORDS = 60
+DECIDED_S = 2.0  # after its commit an event has decided what it decides
 
 
 def chain(run: Run) -> Iterator[Finding]:
@@ -78,7 +82,27 @@ def chain(run: Run) -> Iterator[Finding]:
             continue
         if wrong := next(broken_links(told, spec, announcement), None):
             seen.add(key)
-            yield broken(announcement, *wrong)
+            what, other = wrong
+            shown = relative(other) if other else answered(told, announcement)
+            yield broken(announcement, what, shown or relative(announcement))
+
+
+def relative(announcement: Announcement) -> FactRef:
+    """An event of the order that shows what is wrong."""
+    return FactRef(
+        announcement.n,
+        f"{announcement.type} of the same order is {announcement.id!r}, correlation id "
+        f"{announcement.correlation!r}.",
+    )
+
+
+def answered(told: Choreography, announcement: Announcement) -> FactRef | None:
+    """The event of the grader's, of whatever type, that an announcement names as its cause; None
+    when there is none."""
+    found = (s for s in told.history.of(Sent) if s.value.get(EVENT_ID) == announcement.cause)
+    if announcement.cause is None or (sent := next(found, None)) is None:
+        return None
+    return FactRef(sent.n, f"What it answers is {sent.value.get(TYPE)} {announcement.cause!r}.")
 
 
 def broken_links(
@@ -103,9 +127,8 @@ def broken_links(
         yield f"names {what} as its cause, not {' or '.join(spec.causes)}", cause
 
 
-def broken(announcement: Announcement, what: str, other: Announcement | None) -> Finding:
+def broken(announcement: Announcement, what: str, shown: FactRef) -> Finding:
     """CHO-1 about one announcement."""
-    second = other or announcement
     return Finding(
         "CHO-1",
         Verdict.FAIL,
@@ -115,15 +138,11 @@ def broken(announcement: Announcement, what: str, other: Announcement | None) ->
             f"{who(announcement)} wrote {announcement.type} with event id {announcement.id!r}, "
             f"causation id {announcement.cause!r}, correlation id {announcement.correlation!r}.",
         ),
-        second=FactRef(
-            second.n,
-            f"{second.type} of the same order is {second.id!r}, correlation id "
-            f"{second.correlation!r}.",
-        ),
+        second=shown,
         both="An event names the event that it answers, and carries its order's correlation id on.",
         why="Without an unbroken chain nobody can tell afterwards why something happened, and no "
         "tool can follow one order through the services.",
-        rows=tuple(sorted({second.n, announcement.n})),
+        rows=tuple(sorted({shown.n, announcement.n})),
         places=(place_of(announcement),),
         ids=(announcement.subject,),
     )
@@ -232,6 +251,9 @@ def ghost(run: Run) -> Iterator[Finding]:
         if untrue := untrue_row(run, spec, announcement) or unknown:
             accused.add(key)
             yield haunted(announcement, *untrue)
+        elif decided := decided_otherwise(run, spec, announcement):
+            accused.add(key)
+            yield overruled(announcement, *decided)
     for spec, row in first_rows(told) if run.drained else ():
         needs = needs_of_row(told, spec, row.id)
         unknown = unknown_need(run, spec, needs, row.id, row.n)
@@ -305,6 +327,73 @@ def unknown_need(
             came = FactRef(read[0].n, f"{need} came at this moment.")
             return f"before {need} was known to the service", came
     return None
+
+
+def decided_otherwise(
+    run: Run, spec: AnnouncementSpec, announcement: Announcement
+) -> tuple[Announcement, Commit, Announcement, Fetched] | None:
+    """Which event had decided the step of an announcement otherwise, the service's commit past it,
+    what was still needed, and when that came; None when nothing had."""
+    about = run.choreography.by_subject[announcement.subject]
+    view = reader_of(run, about, spec)
+    if view is None:
+        return None
+    others = deciding(run.choreography, spec)
+    for cause in (a for a in about if a.type in others and view.reads(a.topic)):
+        commit = view.commit_past(place_of(cause))
+        for need, fetch in first_handed(view, about, spec.needs) if commit else ():
+            if commit and fetch.t >= commit.t + DECIDED_S:
+                return cause, commit, need, fetch
+    return None
+
+
+def deciding(told: Choreography, spec: AnnouncementSpec) -> set[str]:
+    """The types of events of which one alone decides the step of an announcement otherwise."""
+    others = [o for o in told.spec.announcements if o.step == spec.step and o.type != spec.type]
+    causes = {cause for other in others if not other.needs for cause in other.causes}
+    return causes - {*spec.causes, *spec.needs}
+
+
+def first_handed(
+    view: Run, about: list[Announcement], needs: Iterable[str]
+) -> Iterator[tuple[Announcement, Fetched]]:
+    """Of each type of event that is needed the record that came to the service first."""
+    for need in needs:
+        records = [a for a in about if a.type == need and view.reads(a.topic)]
+        handed = [(fetch, a) for a in records if (fetch := view.fetch_of(place_of(a)))]
+        for fetch, a in sorted(handed, key=lambda pair: pair[0].n)[:1]:
+            yield a, fetch
+
+
+def overruled(
+    announcement: Announcement,
+    cause: Announcement,
+    commit: Commit,
+    need: Announcement,
+    fetch: Fetched,
+) -> Finding:
+    """CHO-4 about one announcement that came in spite of a decision."""
+    return Finding(
+        "CHO-4",
+        Verdict.FAIL,
+        claim=f"{announcement.type} of {announcement.subject} was announced though "
+        f"{cause.type} had decided it otherwise before.",
+        first=FactRef(
+            commit.n,
+            f"{commit.instance} committed past {cause.type} {cause.id!r}, "
+            f"{fetch.t - commit.t:.1f} s before it was handed {need.type}.",
+        ),
+        second=FactRef(
+            announcement.n,
+            f"{who(announcement)} wrote {announcement.type} {announcement.id!r}.",
+        ),
+        both="What is dealt with first decides, and what comes later changes nothing.",
+        why="A step that waits for several events is open until the last of them. Whatever ends it "
+        "before that, such as a cancellation, must be heeded in each state in between.",
+        rows=tuple(sorted({cause.n, commit.n, fetch.n, announcement.n})),
+        places=(place_of(cause), place_of(announcement)),
+        ids=(announcement.subject,),
+    )
 
 
 def haunted(announcement: Announcement, what: str, other: FactRef) -> Finding:

@@ -77,6 +77,24 @@ def test_an_order_that_nobody_placed_breaks_the_chain():
     assert "no subject that was ever begun (ord-unknown)" in claim
 
 
+def test_an_answer_to_an_event_of_another_type_shows_what_it_answers():
+    play = steady()
+    play.append(
+        "sent",
+        topic="payments.t1",
+        partition=0,
+        offset=play.ends["payments"],
+        key="ord-unknown",
+        id="evt-1",
+        value={"event_id": "evt-1", "type": "PaymentReminderSent", "order_id": "ord-unknown"},
+        expect={},
+    )
+    play.ends["payments"] += 1
+    play.write("OrderFailed", "ord-unknown", "evt-1")
+    (finding,) = check(play.end(), ["CHO-1"])
+    assert finding.second and "answers is PaymentReminderSent 'evt-1'" in finding.second.text
+
+
 def test_a_circle_is_cho_2_and_nothing_else_is_said_of_the_order():
     play = steady()
     cause = "StockReleased-ord-2"
@@ -271,6 +289,39 @@ def without_expectation(history: History, order: str) -> History:
     return History(
         replace(f, expect={}) if isinstance(f, Sent) and f.id == order else f for f in history
     )
+
+
+def ship_after_cancellation(late_s: float) -> Play:
+    """An order is shipped, though it was cancelled so long before its reservation came."""
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.send("PaymentCaptured", "ord-1", placed)
+    play.send("OrderCancelled", "ord-1")
+    play.commit("shipping", "orders", 1)
+    for _ in range(int(late_s * 100)):
+        play.append("story", text="Nothing happens.")
+    play.row("reservations", "ord-1")
+    reserved = play.write("StockReserved", "ord-1", placed)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", reserved)
+    return play
+
+
+def test_shipping_what_was_cancelled_before_it_could_be_shipped_is_cho_4():
+    history = ship_after_cancellation(2.5).end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "though OrderCancelled had decided it otherwise" in claims(history, "CHO-4")[0]
+
+
+def test_a_cancellation_may_be_dealt_with_a_moment_after_it_was_stored():
+    assert verdicts(ship_after_cancellation(1.0).end()) == {}
+
+
+def test_a_cancellation_that_comes_when_all_is_known_may_be_too_late():
+    play = steady()
+    play.send("OrderCancelled", "ord-1")
+    play.commit("shipping", "orders", play.ends["orders"] - 1)
+    assert verdicts(play.end()) == {}
 
 
 def test_a_failure_that_came_before_the_order_and_was_forgotten_is_cho_5():
