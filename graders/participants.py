@@ -46,8 +46,8 @@ class Script:
 
     refuses: it says no for good. unavailable: so often it does nothing and asks to be asked again.
     lost: so many of its answers are lost. copies: how often it sends each answer. does_when: it
-    does nothing, and answers nothing, before this holds. answers_when: it does it at once, and
-    answers only when this holds.
+    does nothing, and answers nothing, before this holds. busy: asked again before that, it says
+    that it is unavailable. answers_when: it does it at once, and answers only when this holds.
     """
 
     refuses: bool = False
@@ -55,6 +55,7 @@ class Script:
     lost: int = 0
     copies: int = 1
     does_when: Condition | None = None
+    busy: bool = False
     answers_when: Condition | None = None
 
 
@@ -128,6 +129,9 @@ class Participant:
         elif command.id not in self._begun:
             self._begun.add(command.id)
             self.lab.promise(self._do_when(command, script.does_when))
+        elif script.busy:
+            self._note(command, UNAVAILABLE, {})
+            await self._reply(command, UNAVAILABLE)
 
     async def _do_when(self, command: Command, moment: Condition) -> None:
         await self.lab.reached(moment, within=MOST_LATE_S)

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from challenges.saga_orchestration.services import Gate, Services
@@ -17,7 +19,7 @@ from graders.conditions import (
 from graders.facts import Output, Sent
 from graders.kafka import partition_of
 from graders.lab import Lab
-from graders.participants import DONE, REFUSED, commanded, is_command, performed
+from graders.participants import DONE, IGNORED, REFUSED, commanded, is_command, performed
 from graders.spec import Event
 from graders.trouble import NotExercised
 from sandbox.gateway.faults import Fault
@@ -26,6 +28,7 @@ PARTITIONS = (0, 1, 2)
 # How long to wait for what nearly every program does within its 4 s. One that does not is judged by
 # what it has done and by what is missing at the end, so the story goes on without.
 USUALLY_S = 8.0
+BUSY_TIMES = 6  # more often than a program asks that gives up some day
 # Where each command goes, in the order of a completed and of a cancelled order.
 FORWARD = {
     "reserve": "stock-commands",
@@ -114,11 +117,13 @@ async def lost_replies(lab: Lab) -> None:
 
 async def late_success(lab: Lab) -> None:
     """A step is done, or its reply comes, only after the program gave up waiting for it: asked
-    again, undid something, or told of an outcome. Exposes programs that take a timeout for a
-    failure, that act on the late reply, or that wait less than they must."""
+    again, undid something, or told of an outcome. Refunds are silent until asked for again.
+    Exposes programs that take a timeout for a failure, or "unavailable" for the answer to what
+    they asked before; that act on the late reply, or take it for the undo's; that do not wait for
+    one undo before they ask for the next; or that wait less than they must."""
     services = Services(lab)
-    sent = await lab.send("orders", orders(lab.rng, 5))
-    reserved, charged, shipped, replied, over = sent
+    sent = await lab.send("orders", orders(lab.rng, 7))
+    reserved, charged, shipped, replied, over, refused, busy = sent
     for order, action, undo in (
         (reserved, "reserve", "release"),
         (charged, "charge", "refund"),
@@ -127,6 +132,12 @@ async def late_success(lab: Lab) -> None:
         services.script(order.id, action, does_when=has_given_up(order, action, undo))
     services.script(replied.id, "charge", answers_when=has_given_up(replied, "charge", "refund"))
     services.script(over.id, "charge", answers_when=effect_of(over))
+    gives_up = has_given_up(refused, "charge", "refund")
+    services.script(refused.id, "charge", refuses=True, answers_when=gives_up)
+    for order in (charged, refused):
+        services.script(order.id, "refund", does_when=refund_was_awaited_or_not(order))
+    given_up = commanded(busy.id, "release") | commanded(busy.id, "reserve", times=3)
+    services.script(busy.id, "reserve", busy=True, does_when=given_up | effect_of(busy))
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
@@ -136,6 +147,12 @@ def has_given_up(sent: Sent, action: str, undo: str) -> Condition:
     """The program did not wait any longer for the reply to a command."""
     order = sent.id
     return commanded(order, action, times=2) | commanded(order, undo, "release") | effect_of(sent)
+
+
+def refund_was_awaited_or_not(sent: Sent) -> Condition:
+    """The refund was asked for again, or the goods were released without it."""
+    released = performed(sent.id, "release") | performed(sent.id, "release", IGNORED)
+    return commanded(sent.id, "refund", times=2) | released
 
 
 async def duplicate_replies(lab: Lab) -> None:
@@ -200,23 +217,28 @@ async def foreign_replies(lab: Lab) -> None:
 
 
 async def unavailable(lab: Lab) -> None:
-    """From the pivot on, and when undoing, steps are unavailable twice. Exposes programs that
-    take it for a refusal, that call an order cancelled when they have merely asked for its undo,
-    and those that undo all steps at once."""
+    """From the pivot on, and when undoing, steps are unavailable six times. When all is over, an
+    order that ended long before is sent again. Exposes programs that take "unavailable" for a
+    refusal, call an order cancelled when they have merely asked for its undo, undo all steps at
+    once, ask only so often, or forget an order some time after its end."""
     services = Services(lab)
-    ahead, shipped, charged = events = orders(lab.rng, 3)
-    for order, refused, busy in (
-        (ahead, "", ("ship", "deduct")),
-        (shipped, "ship", ("refund",)),  # whoever asks for the release as well has it at once
-        (charged, "charge", ("release",)),
-    ):
-        for action in busy:
-            services.script(order.id, action, unavailable=2)
-        if refused:
-            services.script(order.id, refused, refuses=True)
+    shipped, deducted, refunded, released, quick = events = orders(lab.rng, 5)
+    busy = {"ship": shipped, "deduct": deducted, "refund": refunded, "release": released}
+    for action, event in busy.items():
+        services.script(event.id, action, unavailable=BUSY_TIMES)
+    # Whoever asks for the release along with the refund has it at once.
+    services.script(refunded.id, "ship", refuses=True)
+    services.script(released.id, "charge", refuses=True)
     await lab.start("app")
-    await lab.send("orders", events)
+    over = effects_of(await lab.send("orders", events))
+    for times in range(1, BUSY_TIMES + 2):
+        asked = (commanded(event.id, action, times=times) for action, event in busy.items())
+        if not await lab.reached(reduce(and_, asked) | over, within=USUALLY_S):
+            break
     await lab.settle()
+    if over.holds(lab.history):
+        await lab.send("orders", [quick])
+        await lab.settle()
     await lab.aftershock()
 
 

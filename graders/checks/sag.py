@@ -30,7 +30,8 @@ SAG-6).
 **SAG-3 phantom-undo.** An undo names a command that the program never sent, or one of another step.
 Excused after an interruption: the command may have been about to be sent.
 
-**SAG-4 reverse-order.** A step was undone before a later one was. Judged by the undos' effects.
+**SAG-4 reverse-order.** A step was undone before a later one was, or before a later one was barred
+by its undo. Judged by what the participants did, not by when the undos were sent.
 
 **SAG-5 forward-order.** A step was commanded before the step before it was done: no reply can have
 told so. Or a step forward that was first commanded after the order's first undo was done.
@@ -130,6 +131,9 @@ def sent_command(command: Output) -> FactRef:
 
 def was_done(deed: Performed) -> FactRef:
     """What a participant did as a fact."""
+    if deed.outcome == "ignored":
+        text = f"{deed.participant} dealt with {deed.action} for {deed.subject}, command {deed.id}."
+        return FactRef(deed.n, text)
     moved = ", ".join(str(value) for value in deed.content.values())
     return FactRef(
         deed.n,
@@ -519,9 +523,7 @@ def phantom(saga: Saga, step: SagaStep, undo: Output) -> Finding:
 @each_saga
 def reverse_order(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
     """SAG-4."""
-    undone = [
-        (step, saga.done(step.undo)[0]) for step in saga.steps if step.undo and saga.done(step.undo)
-    ]
+    undone = [(step, settled[0]) for step in saga.steps if (settled := saga.settled(step.undo))]
     for (early, one), (late, two) in pairwise(undone):
         if one.n < two.n:
             yield accuse(

@@ -64,6 +64,10 @@ class Saga:
         """What a participant did of an action (or refused...)."""
         return [d for d in self.deeds if (d.action, d.outcome) == (action, outcome)]
 
+    def settled(self, undo: str) -> list[Performed]:
+        """What a participant did of an undo, also when there was nothing to take back."""
+        return [d for d in self.deeds if d.action == undo and d.outcome in ("done", "ignored")]
+
     def in_force(self, step: SagaStep) -> list[Performed]:
         """What was done for a step and never undone."""
         return self.done(step.action)[len(self.done(step.undo)) if step.undo else 0 :]

@@ -101,6 +101,16 @@ async def test_what_is_done_late_is_done_once():
     assert await ask(lab) == (["done"], ["done"])
 
 
+async def test_a_participant_that_is_busy_with_what_it_does_late():
+    moment = Condition("", lambda history: bool(lab.stories))
+    lab, _ = participant(does_when=moment, busy=True)
+    assert await ask(lab, "a", "a") == (["unavailable"], ["unavailable"])
+    lab.tell("now")
+    lab.history.touch()
+    await asyncio.gather(*lab.promises)
+    assert await ask(lab) == (["unavailable", "done"], ["unavailable", "done"])
+
+
 async def test_an_answer_that_is_late():
     moment = Condition("", lambda history: bool(lab.stories))
     lab, _ = participant(answers_when=moment)

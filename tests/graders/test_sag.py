@@ -268,6 +268,27 @@ def test_steps_undone_in_the_wrong_order():
     assert found(tale) == {"SAG-4": FAIL}
 
 
+def test_a_release_before_the_refund_that_bars_the_charge():
+    tale = begun("reserve")
+    tale.command("ord-1", "charge")
+    tale.wait(2.5)
+    tale.command("ord-1", "refund")
+    tale.step("ord-1", "release")
+    tale.deed("ord-1", "refund", "ignored")
+    tale.outcome("ord-1", "cancelled")
+    assert found(tale) == {"SAG-4": FAIL}
+
+
+def test_a_refund_that_bars_the_charge_before_the_release():
+    tale = begun("reserve")
+    tale.command("ord-1", "charge")
+    tale.wait(2.5)
+    tale.step("ord-1", "refund", "ignored")
+    tale.step("ord-1", "release")
+    tale.outcome("ord-1", "cancelled")
+    assert found(tale) == {}
+
+
 # SAG-5
 
 
