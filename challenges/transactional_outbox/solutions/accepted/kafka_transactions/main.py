@@ -4,6 +4,7 @@ never. The mark follows in the database; what is not marked is published again, 
 import json
 import os
 import signal
+import traceback
 
 import psycopg
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -123,7 +124,12 @@ class Service:
 def main():
     service = Service()
     signal.signal(signal.SIGTERM, service.stop)
-    service.run()
+    try:
+        service.run()
+    except Exception:
+        # Not the usual way out: a consumer that was not closed can keep the process from ending.
+        traceback.print_exc()
+        os._exit(1)
 
 
 main()
