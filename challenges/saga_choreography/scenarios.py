@@ -593,8 +593,7 @@ async def zombie(lab: Lab) -> None:
     await first.freeze()
     second = await lab.start("stock-2", app="stock")
     await first.evict()
-    lanes = 2 * len(PARTITIONS)
-    await lab.until(owns(second, lanes), within=15, why="the second instance to take over")
+    await lab.until_replaced(second, 2 * len(PARTITIONS), reserving)
     await lab.reached(effect_of(victim, by=second) | waited_for(reserving), within=USUALLY_S)
     await first.thaw()
     await reserving.release()
@@ -618,7 +617,7 @@ async def frozen_in_the_end(lab: Lab) -> None:
     await lab.until(held(releasing), within=15, why="stock to put the goods back")
     await payments.charge_at_once([good])
     await lab.until(held(delivering), within=15, why="shipping to send the goods")
-    stock, shipping = await replaced(lab, services)
+    stock, shipping = await replaced(lab, services, (releasing, delivering))
     released = effect_of(sent[0], by=stock, place="releases") | waited_for(releasing)
     delivered = effect_of(sent[1], by=shipping, place="deliveries") | waited_for(delivering)
     await lab.reached(released & delivered, within=USUALLY_S)
@@ -630,16 +629,17 @@ async def frozen_in_the_end(lab: Lab) -> None:
     await lab.aftershock()
 
 
-async def replaced(lab: Lab, services: Sequence[Instance]) -> list[Instance]:
-    """Freeze stock and shipping, and have another instance of each take over."""
+async def replaced(
+    lab: Lab, services: Sequence[Instance], holds: Sequence[SinkFault]
+) -> list[Instance]:
+    """Freeze stock and shipping, each at its hold, and have another instance of each take over."""
     others = []
     for frozen, app in zip(services, ("stock", "shipping"), strict=True):
         await frozen.freeze()
         others.append(await lab.start(f"{app}-2", app=app))
         await frozen.evict()
-    for other, topics in zip(others, (2, 3), strict=True):
-        lanes = topics * len(PARTITIONS)
-        await lab.until(owns(other, lanes), within=15, why=f"{other.name} to take over")
+    for other, topics, hold in zip(others, (2, 3), holds, strict=True):
+        await lab.until_replaced(other, topics * len(PARTITIONS), hold)
     return others
 
 
