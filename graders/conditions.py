@@ -44,6 +44,14 @@ class FaultState(Protocol):
     def held(self) -> bool: ...
 
 
+def every(conditions: Sequence[Condition]) -> Condition:
+    """All of these."""
+    return Condition(
+        " and ".join(condition.text for condition in conditions),
+        lambda h: all(condition.holds(h) for condition in conditions),
+    )
+
+
 def effect_of(sent: Sent, by: Named | None = None, place: str | None = None) -> Condition:
     """An effect of this event is durable (written by that instance, in that table or topic, when
     one is named)."""

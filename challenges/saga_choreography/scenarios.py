@@ -13,6 +13,7 @@ from graders.conditions import (
     committed_past,
     effect_of,
     effects_of,
+    every,
     group_stable,
     held,
     owns,
@@ -187,14 +188,6 @@ def all_announced(sent: Sequence[Sent], *types: str) -> Condition:
     return Condition(
         f"{' or '.join(types)} of {len(ids)} orders",
         lambda h: ids <= {told(output) for output in h.of(Output)},
-    )
-
-
-def every(conditions: Sequence[Condition]) -> Condition:
-    """All of these."""
-    return Condition(
-        " and ".join(condition.text for condition in conditions),
-        lambda h: all(condition.holds(h) for condition in conditions),
     )
 
 

@@ -3,8 +3,6 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from typing import Any
 
 from challenges.saga_orchestration.services import Gate, Services
@@ -12,6 +10,7 @@ from graders.conditions import (
     Condition,
     effect_of,
     effects_of,
+    every,
     held,
     owners,
     owns,
@@ -232,8 +231,8 @@ async def unavailable(lab: Lab) -> None:
     await lab.start("app")
     over = effects_of(await lab.send("orders", events))
     for times in range(1, BUSY_TIMES + 2):
-        asked = (commanded(event.id, action, times=times) for action, event in busy.items())
-        if not await lab.reached(reduce(and_, asked) | over, within=USUALLY_S):
+        asked = [commanded(event.id, action, times=times) for action, event in busy.items()]
+        if not await lab.reached(every(asked) | over, within=USUALLY_S):
             break
     await lab.settle()
     if over.holds(lab.history):

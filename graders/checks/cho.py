@@ -341,8 +341,10 @@ def decided_otherwise(
     others = deciding(run.choreography, spec)
     for cause in (a for a in about if a.type in others and view.reads(a.topic)):
         commit = view.commit_past(place_of(cause))
-        for need, fetch in first_handed(view, about, spec.needs) if commit else ():
-            if commit and fetch.t >= commit.t + DECIDED_S:
+        if commit is None:
+            continue
+        for need, fetch in first_handed(view, about, spec.needs):
+            if fetch.t >= commit.t + DECIDED_S:
                 return cause, commit, need, fetch
     return None
 
@@ -361,8 +363,9 @@ def first_handed(
     for need in needs:
         records = [a for a in about if a.type == need and view.reads(a.topic)]
         handed = [(fetch, a) for a in records if (fetch := view.fetch_of(place_of(a)))]
-        for fetch, a in sorted(handed, key=lambda pair: pair[0].n)[:1]:
-            yield a, fetch
+        if handed:
+            fetch, first = min(handed, key=lambda pair: pair[0].n)
+            yield first, fetch
 
 
 def overruled(

@@ -368,8 +368,8 @@ def missing_snapshots(book: Book) -> Iterator[Finding]:
     taken = {(s.id, s.content["version"]) for s in book.effects_in(SNAPSHOTS)}
     for entry in book.appended:
         is_due = entry.version % SNAPSHOT_EVERY == 0 and book.was_at_rest(entry.effect)
-        is_due = is_due and not broke_after(book.run, entry.effect)
-        if is_due and (entry.account, entry.version) not in taken:
+        is_missing = is_due and (entry.account, entry.version) not in taken
+        if is_missing and not broke_after(book.run, entry.effect):
             assert book.run.settled is not None
             yield accuse(
                 "ES-2",
