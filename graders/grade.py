@@ -1,8 +1,8 @@
 """Grade a submission: play the scenarios, judge the histories, report.
 
-Two scenarios of a submission are played side by side, each with topics, a group and a database of
+Three scenarios of a submission are played side by side, each with topics, a group and a database of
 its own, on the same broker and PostgreSQL server. A transactional id is the broker's, so a program
-with Kafka transactions would fence itself from one scenario to the other: it gets two of both. It
+with Kafka transactions would fence itself from one scenario to the other: it gets three of both. It
 is known by the setting in its source; one that hid it is played anew once it is seen. Every
 attempt's history is saved, and `recheck` makes the same report from the saved histories alone.
 """
@@ -48,7 +48,9 @@ from sandbox.process import SandboxError
 from sandbox.runtimes import Runtime, get_runtime
 from sandbox.runtimes import problems as source_problems
 
-SIDE_BY_SIDE = 2
+# Most of a scenario is waiting: three of them keep two cores half busy, and the three that Run
+# plays are over with the longest of them.
+SIDE_BY_SIDE = 3
 SCENARIO_S = 150.0
 MORE_PATIENCE = 2.0
 ANSWER_S = 10.0

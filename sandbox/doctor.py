@@ -20,7 +20,7 @@ from sandbox.home import closed_parent, home
 from sandbox.process import SERVICE_USER, SandboxError, make_service_user, service_user
 
 DISK_MB = 2000  # all assets, with Java and Go for candidates: 1100; two clusters, brokers' data
-MEMORY_MB = 1200  # everything idle with one warm broker: 700; two boxes
+MEMORY_MB = 1450  # everything idle with one warm broker: 700; three boxes
 PROBE_TIMEOUT = 20.0
 BOXES_REMEDY = "Do not run strangers' programs here; try the other driver: OFFSETZERO_DRIVER"
 
