@@ -59,7 +59,7 @@ from graders.spec import Challenge, Event, Scenario, variable_of
 from graders.tail import Reaction, Tail
 from graders.trouble import NotExercised, PlatformFault, ProgramGone
 from sandbox.box import Limits
-from sandbox.gateway import CallFaultBuilder, Fault, FaultBuilder, Gateway
+from sandbox.gateway import AnswerFaultBuilder, CallFaultBuilder, Fault, FaultBuilder, Gateway
 from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
 
@@ -325,6 +325,12 @@ class Lab:
         return self.gateway.fault(
             COMMIT_APIS, instance=instance.name if instance else None, **match
         )
+
+    def database_commits(self, instance: Instance, **match: Any) -> AnswerFaultBuilder:
+        """An instance's commits in the database, of transactions that wrote rows, as the target of
+        one fault: `lab.database_commits(app, nth=2).hold_response()`. What is done is done then,
+        and the program does not know it yet."""
+        return self.gateway.database_fault(instance=instance.name, **match)
 
     async def lag(self, topic: str, instance: Instance) -> Fault:
         """Let a topic that is `led_apart` come late to an instance, which goes on with the others:

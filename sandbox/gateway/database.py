@@ -1,8 +1,32 @@
-"""A program's connections to its database: bytes both ways, and who opened which."""
+"""A program's connections to its database: bytes both ways, who opened which, and faults on what
+tells a program of its commits."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
+
+from sandbox.gateway.database_commits import READY_SIZE, CommitScanner
+from sandbox.gateway.faults import Fate, Fault, Faults
+
+COMMITS = "commit in the database"
+
+
+@dataclass(frozen=True)
+class CommitMatch:
+    """A match of the commits of transactions that wrote rows."""
+
+    instance: str | None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (COMMITS,)
+
+    def accepts(self, instance: str, request: None) -> bool:
+        return self.instance in (None, instance)
+
+    def __str__(self) -> str:
+        return COMMITS
 
 
 class End(asyncio.Protocol):
@@ -46,6 +70,73 @@ class End(asyncio.Protocol):
             self._other.transport.resume_reading()
 
 
+class ServerEnd(End):
+    """The database's end. Each commit that it tells of may be chosen by faults; what it says from
+    there on waits until they have acted.
+
+    choose: the faults that choose the commit at hand. act: lets one act. Either may raise CutOff.
+    """
+
+    def __init__(
+        self,
+        choose: Callable[[], Sequence[Fault]],
+        act: Callable[[Fault], Awaitable[Fate]],
+    ) -> None:
+        super().__init__()
+        self._choose = choose
+        self._act = act
+        self._commits = CommitScanner()
+        self._acting: asyncio.Task[None] | None = None
+        self._waiting = bytearray()  # behind a commit on which faults act
+
+    def data_received(self, data: bytes) -> None:
+        if self._acting is None:
+            self._pass_on(data)
+        else:
+            self._waiting += data
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._acting is not None:
+            self._acting.cancel()
+
+    def _pass_on(self, data: bytes) -> None:
+        at = 0
+        while (at := self._commits.next_commit(data, at)) >= 0:
+            if faults := self._choose():
+                told = max(at - READY_SIZE, 0)
+                super().data_received(data[:told])
+                self._waiting += data[at:]
+                self.transport.pause_reading()
+                self._acting = asyncio.create_task(self._keep(data[told:at], faults))
+                return
+        super().data_received(data)
+
+    async def _keep(self, answer: bytes, faults: Sequence[Fault]) -> None:
+        """Let the faults act; then hand out the answer, and go on."""
+        try:
+            for fault in faults:
+                fate = await self._act(fault)
+                if fate is Fate.CUT:
+                    self.transport.abort()
+                if fate is not Fate.FORWARD:
+                    return
+        except Exception as error:
+            self._fail(error)
+            return
+        super().data_received(answer)
+        self._acting = None
+        waiting, self._waiting = bytes(self._waiting), bytearray()
+        self._pass_on(waiting)
+        if self._acting is None:
+            self.transport.resume_reading()
+
+    def _fail(self, error: Exception) -> None:
+        if not self.lost.done():
+            self.lost.set_exception(error)
+
+
 class DatabaseConnection:
     """Carries one connection until either side ends it or `end` is called."""
 
@@ -54,9 +145,20 @@ class DatabaseConnection:
         self._database = database
 
     @classmethod
-    async def open(cls, program: End, address: tuple[str, int]) -> "DatabaseConnection":
+    async def open(
+        cls, instance: str, program: End, address: tuple[str, int], faults: Faults
+    ) -> "DatabaseConnection":
         """Connect to the database for a program that has connected to us. Raises OSError."""
-        _, database = await asyncio.get_running_loop().create_connection(End, *address)
+
+        def choose() -> list[Fault]:
+            return [f for f in faults.armed(COMMITS) if f.chooses(instance, None)]
+
+        def act(fault: Fault) -> Awaitable[Fate]:
+            return fault.act(instance, COMMITS)
+
+        _, database = await asyncio.get_running_loop().create_connection(
+            lambda: ServerEnd(choose, act), *address
+        )
         return cls(program, database)
 
     @property
@@ -71,6 +173,8 @@ class DatabaseConnection:
         database.join(program)
         try:
             await asyncio.wait((program.lost, database.lost), return_when=asyncio.FIRST_COMPLETED)
+            if database.lost.done():
+                database.lost.result()
             return "from the program's side" if program.lost.done() else "by the database"
         finally:
             program.transport.close()

@@ -1,4 +1,5 @@
-"""Faults: what to do to the n-th request that matches, to the broker or to an outside service.
+"""Faults: what to do to the n-th request that matches, to the broker or to an outside service, or
+to the n-th commit in the database.
 
 A fault acts on one of two moments. Before the server sees the request: `hold`, `delay`, `slow`,
 `error`, `drop_request`, `cut`. After the server has answered: `hold_response`, `delay_response`,
@@ -219,41 +220,26 @@ class Fault:
         self._record("fault", fields)
 
 
-class Builder:
-    """A match that waits for its action. Each method arms the fault and returns it."""
+class AnswerFaultBuilder:
+    """A match that waits for its action, which is on the answer to what was done. Each method arms
+    the fault and returns it."""
 
     def __init__(self, faults: "Faults", match: Match, chosen: range) -> None:
         self._faults = faults
         self._match = match
         self._chosen = chosen
 
-    def hold(self) -> Fault:
-        """Keep the request from the server until `release` or `drop`."""
-        return self._arm(Action("hold", holds=True))
-
     def hold_response(self) -> Fault:
         """Let the server do it, and keep its answer from the program."""
         return self._arm(Action("hold_response", on_response=True, holds=True))
-
-    def drop_request(self) -> Fault:
-        """The request never reaches the server, and its connection falls silent."""
-        return self._arm(Action("drop_request", Fate.LOSE))
 
     def drop_response(self) -> Fault:
         """The server does it; its answer is lost, and the connection falls silent."""
         return self._arm(Action("drop_response", Fate.LOSE, on_response=True))
 
-    def cut(self) -> Fault:
-        """Close the connection before the server sees the request."""
-        return self._arm(Action("cut", Fate.CUT))
-
     def cut_response(self) -> Fault:
         """Close the connection when the server has done it, before the program hears of it."""
         return self._arm(Action("cut_response", Fate.CUT, on_response=True))
-
-    def delay(self, seconds: float) -> Fault:
-        """Let the request wait before it goes to the server."""
-        return self._arm(Action(f"delay {seconds} s", delay_seconds=seconds))
 
     def delay_response(self, seconds: float) -> Fault:
         """Let the server do it, and its answer wait before it goes to the program."""
@@ -262,6 +248,26 @@ class Builder:
 
     def _arm(self, action: Action) -> Fault:
         return self._faults.arm(self._match, action, self._chosen)
+
+
+class Builder(AnswerFaultBuilder):
+    """The same where requests are read, too: the action may be on the request."""
+
+    def hold(self) -> Fault:
+        """Keep the request from the server until `release` or `drop`."""
+        return self._arm(Action("hold", holds=True))
+
+    def drop_request(self) -> Fault:
+        """The request never reaches the server, and its connection falls silent."""
+        return self._arm(Action("drop_request", Fate.LOSE))
+
+    def cut(self) -> Fault:
+        """Close the connection before the server sees the request."""
+        return self._arm(Action("cut", Fate.CUT))
+
+    def delay(self, seconds: float) -> Fault:
+        """Let the request wait before it goes to the server."""
+        return self._arm(Action(f"delay {seconds} s", delay_seconds=seconds))
 
 
 class FaultBuilder(Builder):

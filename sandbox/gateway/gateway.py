@@ -15,9 +15,17 @@ from sandbox import assets
 from sandbox.gateway.attachment import Attachment, Service
 from sandbox.gateway.calls import CallFaultBuilder, CallMatch, Desk, HttpConnection
 from sandbox.gateway.codec import Codec
-from sandbox.gateway.database import DatabaseConnection, End
+from sandbox.gateway.database import CommitMatch, DatabaseConnection, End
 from sandbox.gateway.exchange import CutOff, Intake
-from sandbox.gateway.faults import FaultBuilder, Faults, Record, RequestMatch, Where, choose
+from sandbox.gateway.faults import (
+    AnswerFaultBuilder,
+    FaultBuilder,
+    Faults,
+    Record,
+    RequestMatch,
+    Where,
+    choose,
+)
 from sandbox.gateway.http_stream import HttpStream
 from sandbox.gateway.kafka import KafkaConnection
 from sandbox.gateway.limits import Limits
@@ -180,6 +188,13 @@ class Gateway:
         match = CallMatch(service, instance, path, where)
         return CallFaultBuilder(self._faults, match, choose(nth, times))
 
+    def database_fault(
+        self, *, instance: str | None = None, nth: int = 1, times: int | None = 1
+    ) -> AnswerFaultBuilder:
+        """Choose commits in the database for a fault: `times` of them (None: all) from the `nth` on
+        of those that wrote rows; instance: None matches any. The program does not hear of them."""
+        return AnswerFaultBuilder(self._faults, CommitMatch(instance), choose(nth, times))
+
     def release_all(self) -> None:
         """Cancel all faults; what they hold goes on its way."""
         self._faults.cancel_all()
@@ -220,7 +235,7 @@ class Gateway:
 
     def _programs_database(self, address: tuple[str, int]) -> Service:
         async def connect(instance: str, program: End) -> DatabaseConnection:
-            connection = await DatabaseConnection.open(program, address)
+            connection = await DatabaseConnection.open(instance, program, address, self._faults)
             self._database_ports[connection.client_port] = instance
             return connection
 

@@ -1,6 +1,7 @@
 """Programs' database connections through the gateway."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 
@@ -10,6 +11,7 @@ import pytest_asyncio
 
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Limits
+from sandbox.gateway.database import COMMITS
 from sandbox.gateway.gateway import DATABASE_PORT
 from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.sandbox.gateway.stage import Stage
@@ -130,3 +132,82 @@ async def test_no_database_behind_the_door(broker: Broker) -> None:
     await stage.fact("connection", service="database", what="refused")
     client.close()
     await gateway.close()
+
+
+async def test_a_commit_is_done_before_the_program_hears_of_it(doors) -> None:
+    stage, gateway, a, b = doors
+    async with await a.connect() as writer, await b.connect() as reader:
+        await writer.execute("CREATE TABLE held (n int)")
+        fault = gateway.database_fault(instance="a", nth=2).hold_response()
+        await writer.execute("INSERT INTO held VALUES (1)")
+        await reader.execute("INSERT INTO held VALUES (2)")
+        async with asyncio.TaskGroup() as tasks:
+            await writer.execute("BEGIN")
+            await writer.execute("INSERT INTO held VALUES (3)")
+            commit = tasks.create_task(writer.execute("COMMIT"))
+            await asyncio.wait_for(fault.wait_applied(), 30)
+            assert await numbers_in(reader, "held") == [1, 2, 3]
+            assert not commit.done()
+            fault.release()
+        await writer.execute("INSERT INTO held VALUES (4)")
+        assert await numbers_in(reader, "held") == [1, 2, 3, 4]
+    assert [fact["target"] for fact in stage.of("fault", what="applied")] == [COMMITS]
+
+
+async def test_only_commits_that_wrote_rows_count(doors) -> None:
+    _, gateway, a, _ = doors
+    async with await a.connect() as writer:
+        await writer.execute("CREATE TABLE counted (n int)")
+        fault = gateway.database_fault(instance="a", nth=5).hold_response()
+        for statement in (
+            "SELECT count(*) FROM counted",
+            "DELETE FROM counted",
+            "BEGIN; INSERT INTO counted VALUES (1); COMMIT",  # 1
+            "BEGIN; SELECT 1; COMMIT",
+            "INSERT INTO counted SELECT n FROM counted",  # 2
+        ):
+            await writer.execute(statement)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await writer.execute("INSERT INTO counted VALUES (1); SELECT 1 / 0")
+        async with writer.transaction():
+            await writer.execute("UPDATE counted SET n = 2")  # 3
+        with contextlib.suppress(psycopg.errors.DivisionByZero):
+            async with writer.transaction():
+                await writer.execute("INSERT INTO counted VALUES (1)")
+                await writer.execute("SELECT 1 / 0")
+        async with writer.pipeline():
+            await writer.execute("INSERT INTO counted VALUES (7)")  # 4, with the next
+            await writer.execute("INSERT INTO counted VALUES (8)")
+        assert fault.matched == 4
+        fault.cancel()
+
+
+async def test_what_is_cut_off_is_committed(doors) -> None:
+    _, gateway, a, b = doors
+    async with await b.connect() as reader:
+        writer = await a.connect()
+        await writer.execute("CREATE TABLE cut (n int)")
+        gateway.database_fault(instance="a").cut_response()
+        with pytest.raises(psycopg.OperationalError):
+            await writer.execute("INSERT INTO cut VALUES (1)")
+        assert await numbers_in(reader, "cut") == [1]
+
+
+async def test_detach_loses_a_held_answer(doors) -> None:
+    _, gateway, a, b = doors
+    async with await b.connect() as reader:
+        writer = await a.connect()
+        await writer.execute("CREATE TABLE lost (n int)")
+        fault = gateway.database_fault(instance="a").hold_response()
+        insert = asyncio.create_task(writer.execute("INSERT INTO lost VALUES (1)"))
+        await asyncio.wait_for(fault.wait_applied(), 30)
+        await gateway.detach("a")
+        with pytest.raises(psycopg.OperationalError):
+            await insert
+        assert not fault.held
+        assert await numbers_in(reader, "lost") == [1]
+
+
+async def numbers_in(connection: psycopg.AsyncConnection, table: str) -> list[int]:
+    rows = await (await connection.execute(f"SELECT n FROM {table} ORDER BY n")).fetchall()
+    return [number for (number,) in rows]
