@@ -68,6 +68,8 @@ ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
 STILL_S = 2.0  # without a sign of progress
 SHARE_S, MORE_S = 10.0, 5.0  # for two instances to divide the partitions, or not to
 REPLACED_S = 8.0  # for one instance to get another's partitions
+NEXT_COMMIT_S = 8.0  # for a program to write into its database, also when it has just started
+LIVES = 4  # of an instance that is killed at each commit
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 JOIN_APIS = ("JoinGroup", "ConsumerGroupHeartbeat")
 
@@ -286,6 +288,22 @@ class Lab:
         self.tell(f"{by.name} waits for a lock of the frozen instance.")
         await hold.release()
         await self.reached(replaced, REPLACED_S)
+
+    async def kill_at_commits(self, app: Instance, commit: Fault, over: Condition) -> None:
+        """SIGKILL of an instance at the commit in the database that `commit` holds, and, started
+        again, at the first one of its next life: four times, or until `over`. What is committed
+        is committed; whatever the program meant to do next has to be done from there."""
+        for left in reversed(range(LIVES)):
+            await self.reached(held(commit) | over, within=NEXT_COMMIT_S)
+            if not commit.held:
+                break
+            self.tell(f"{app.name} is killed when the database has committed.")
+            await app.kill()
+            commit.drop()
+            await self.start(app.name)
+            if left:
+                commit = self.database_commits(app).hold_response()
+        commit.cancel()
 
     async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:
         """Give the program time to deal with these events while a fault holds another one, and

@@ -391,6 +391,25 @@ async def killed_in_transaction(lab: Lab) -> None:
     await the_end(lab, app, ids)
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL when the database has committed, before the program hears of it, and again at the
+    next commit of its next life, about one large order; twice. Exposes programs that write the
+    view, its position or the review in a transaction of its own."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    for _ in range(2):
+        commit = lab.database_commits(app).hold_response()
+        partition = lab.rng.randrange(PARTITIONS[ORDERS])
+        sent = await lab.send(ORDERS, [large(lab.rng, ids[0])], partition)
+        await lab.kill_at_commits(app, commit, committed_past_all(sent))
+        await until_included(lab, app, ids[0], sent)
+    await the_end(lab, app, ids)
+
+
 async def refused(lab: Lab) -> None:
     """The database refuses a review, and later the commit of another, twice each. Exposes programs
     that let an error pass, and those whose other writes of the same record stay."""

@@ -436,6 +436,28 @@ async def killed_before_append(lab: Lab) -> None:
     await look(lab, app, account)
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL when the database has committed, before the program hears of it, and again at the
+    next commit of its next life: with a deposit, and with a withdrawal. Exposes programs that
+    write the event, and what they must remember of it, in two transactions."""
+    account = account_name(lab.rng)
+    app = await lab.start("app")
+    sent = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
+    await lab.reached(effects_of(sent, place=OUTSIDE), within=USUALLY_S)
+    commit = lab.database_commits(app).hold_response()
+    sent = await lab.send("deposits", [deposit(lab.rng, account)])
+    await lab.kill_at_commits(app, commit, effects_of(sent, place=OUTSIDE))
+    await lab.reached(effects_of(sent, place=OUTSIDE), within=USUALLY_S)
+    order = withdrawal(lab.rng, account, 4_000)
+    commit = lab.database_commits(app).hold_response()
+    lab.meanwhile(withdraw(lab, app, order))
+    await lab.kill_at_commits(app, commit, decided(order))
+    await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
+    await lab.settle()
+    await lab.aftershock()
+    await look(lab, app, account)
+
+
 async def killed(lab: Lab, app: Instance, fault: SinkFault) -> None:
     """SIGKILL; what was held is lost with it. Then the program is started again."""
     await app.kill()

@@ -219,6 +219,21 @@ async def crash_before_publishing(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL when the database has committed, before the program hears of it, and again at the
+    next commit of its next life, about the only change of an item; twice. Exposes programs that
+    write the change, and what is to be published of it, in two transactions."""
+    app = await lab.start("app")
+    for partition in lab.rng.sample(PARTITIONS, 2):
+        commit = lab.database_commits(app).hold_response()
+        sent = await lab.send("changes", [change(lab.rng, new_item(lab.rng), 1)], partition)
+        published = effects_of(sent, place=UPDATES)
+        await lab.kill_at_commits(app, commit, published)
+        await lab.reached(published, within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def batch_refused(lab: Lab) -> None:
     """The broker refuses one batch with an error that passes, while the next ones are on their way,
     and another one after some seconds. Exposes producers that send a batch again behind later ones,

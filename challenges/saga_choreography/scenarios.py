@@ -502,6 +502,28 @@ async def killed_before_announcement(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL of a service when the database has committed, before the program hears of it, and
+    again at the next commit of its next life: stock with an order that is declined, shipping with
+    one that is shipped. Exposes programs that write the change, and what is to be announced of it,
+    in two transactions."""
+    payments = Payments(lab).attend()
+    stock, shipping = await open_shop(lab)
+    for app, ends, is_declined in (
+        (stock, "StockReleased", True),
+        (shipping, "OrderShipped", False),
+    ):
+        event = order(lab.rng)
+        if is_declined:
+            payments.declined.add(event.id)
+        commit = lab.database_commits(app).hold_response()
+        await lab.send("orders", [event])
+        await lab.kill_at_commits(app, commit, announced(event.id, ends))
+        await lab.reached(announced(event.id, ends), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def announced_too_early(lab: Lab) -> None:
     """The database takes its time over a commit of each kind. Exposes programs that announce a
     change before it is committed."""

@@ -328,6 +328,31 @@ async def crash_while_cancelling(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL when the database has committed, before the program hears of it, and again at the
+    next commit of its next life: from the order on, from the reply to the last step on, and from a
+    refusal on. Exposes programs that write the state, and what is to be sent because of it, in two
+    transactions."""
+    services = Services(lab)
+    app = await lab.start("app")
+    for action, refuses in (("", False), ("deduct", False), ("ship", True)):
+        event, gate = order(lab.rng), Gate(lab, "the fault to be armed")
+        if action:
+            services.script(event.id, action, refuses=refuses, answers_when=gate.opened)
+            (sent,) = await lab.send("orders", [event])
+            done = performed(event.id, action, REFUSED if refuses else DONE)
+            await lab.reached(done, within=USUALLY_S)
+        commit = lab.database_commits(app).hold_response()
+        if not action:
+            (sent,) = await lab.send("orders", [event])
+        gate.open()
+        await lab.kill_at_commits(app, commit, effect_of(sent))
+        if not await lab.reached(effect_of(sent), within=USUALLY_S):
+            break
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def crash_at(
     lab: Lab, services: Services, event: Event, place: Boundary, way: Mapping[str, str]
 ) -> bool:
