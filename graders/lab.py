@@ -348,7 +348,7 @@ class Lab:
         """An instance's commits in the database, of transactions that wrote rows, as the target of
         one fault: `lab.database_commits(app, nth=2).hold_response()`. What is done is done then,
         and the program does not know it yet."""
-        return self.gateway.database_fault(instance=instance.name, **match)
+        return self.gateway.commit_fault(instance=instance.name, **match)
 
     async def lag(self, topic: str, instance: Instance) -> Fault:
         """Let a topic that is `led_apart` come late to an instance, which goes on with the others:

@@ -34,6 +34,7 @@ AVAILABLE = 1000  # of each product, by schema.sql
 USUALLY_S = 8.0
 # How long a program gets for what it must not do.
 TEMPTATION_S = 1.5
+COMMIT_TIMER_S = 6.0  # longer than the usual one
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -430,20 +431,27 @@ def id_of_partition_1(rng: random.Random) -> str:
 
 
 async def killed_before_change(lab: Lab) -> None:
-    """SIGKILL of stock while a reservation waits in the database, once an offset beyond its order
-    is committed or after 6 s, longer than the usual commit timer. Exposes programs that let go of
-    an order before they have dealt with it."""
+    """SIGKILL of stock while a reservation waits in the database, and of shipping while everything
+    does, once an offset beyond the order is committed or after 6 s, longer than the usual commit
+    timer. Exposes programs that let go of an order before they have dealt with it."""
     Payments(lab).attend()
-    await lab.start("shipping", app="shipping")
+    shipping = await lab.start("shipping", app="shipping")
     sent = await lab.send("orders", orders(lab.rng, 6), partition=lab.rng.choice(PARTITIONS))
     victim = sent[lab.rng.randrange(1, 4)]
     reserving = await lab.sink.hold("reservations", row={"order_id": victim.id})
     stock = await lab.start("stock", app="stock")
     await lab.until(held(reserving), within=15, why="stock to reserve the goods")
-    await lab.reached(committed_past(victim, by=stock), within=6.0)
+    await lab.reached(committed_past(victim, by=stock), within=COMMIT_TIMER_S)
     await stock.kill()
     await reserving.drop()
     await lab.start("stock", app="stock")
+    await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
+    stall = lab.gateway.hold_statements(shipping.name)
+    (victim,) = await lab.send("orders", orders(lab.rng, 1))
+    await lab.reached(committed_past(victim, by=shipping), within=COMMIT_TIMER_S)
+    await shipping.kill()
+    stall.drop()
+    await lab.start("shipping", app="shipping")
     await lab.settle()
     await lab.aftershock()
 

@@ -8,6 +8,7 @@ from typing import Any
 from challenges.saga_orchestration.services import Gate, Services
 from graders.conditions import (
     Condition,
+    committed_past,
     effect_of,
     effects_of,
     every,
@@ -27,6 +28,7 @@ PARTITIONS = (0, 1, 2)
 # How long to wait for what nearly every program does within its 4 s. One that does not is judged by
 # what it has done and by what is missing at the end, so the story goes on without.
 USUALLY_S = 8.0
+COMMIT_TIMER_S = 6.0  # longer than the usual one
 BUSY_TIMES = 6  # more often than a program asks that gives up some day
 # Where each command goes, in the order of a completed and of a cancelled order.
 FORWARD = {
@@ -324,6 +326,24 @@ async def crash_while_cancelling(lab: Lab) -> None:
         place = Boundary(action, before=lab.rng.random() < 0.5)
         if not await crash_at(lab, services, event, place, BACKWARD):
             break
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def killed_before_it_is_saved(lab: Lab) -> None:
+    """SIGKILL while the database lets everything wait, once the offset of a new order is committed
+    or after 6 s, longer than the usual commit timer. Exposes programs that let go of an order
+    before they have saved it."""
+    Services(lab)
+    app = await lab.start("app")
+    (sent,) = await lab.send("orders", orders(lab.rng, 1))
+    await lab.reached(effect_of(sent), within=USUALLY_S)
+    stall = lab.gateway.hold_statements(app.name)
+    (sent,) = await lab.send("orders", orders(lab.rng, 1))
+    await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
+    await app.kill()
+    stall.drop()
+    await lab.start("app")
     await lab.settle()
     await lab.aftershock()
 

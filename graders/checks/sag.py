@@ -48,7 +48,8 @@ or it was called cancelled although the pivot was done.
 
 **SAG-9 crash-matrix.** A saga that was under way when an instance was killed, frozen or ended never
 came to its outcome, although everything was committed and at rest. All other checks hold in the
-crash scenarios as anywhere. A lack of progress: it counts when it repeats.
+crash scenarios as anywhere. A lack of progress: it counts when it repeats. Of an order for which
+nothing was ever sent, the commit past it is the first fact.
 
 **SAG-10 duplicate-start.** An order that was sent several times has two commands for one action, or
 its outcome twice, without an interruption in between. Then SAG-7 and SAG-1 say nothing of it.
@@ -857,11 +858,14 @@ def not_finished(
     last = max((*saga.commands, *saga.deeds, *saga.replies, saga.sent[0]), key=lambda f: f.n)
     noisy = bool(run.history.of(Stall))
     others = f" ({more} more like it.)" if more else ""
-    first = (
-        FactRef(ends[0].n, f"{ends[0].instance} was {ends[0].what} while the order was under way.")
-        if ends
-        else FactRef(last.n, "This is the last that was heard of it.")
-    )
+    let_go = ends and not saga.commands and let_go_before(run, saga, ends[0])
+    if let_go:
+        first = let_go
+    elif ends:
+        what = f"{ends[0].instance} was {ends[0].what} while the order was under way."
+        first = FactRef(ends[0].n, what)
+    else:
+        first = FactRef(last.n, "This is the last that was heard of it.")
     return Finding(
         check,
         Verdict.INCONCLUSIVE if noisy else Verdict.FAIL,
@@ -870,13 +874,27 @@ def not_finished(
         first=first,
         second=FactRef(rest.n, f"After {rest.waited_s:.1f} s of waiting it had no outcome."),
         both="Every order ends, completed or cancelled, whatever happens on the way.",
-        why=WHY_STRANDED if ends else WHY_WAITING,
-        rows=tuple(sorted({saga.sent[0].n, first.n, last.n, rest.n})),
+        why=WHY_LET_GO if let_go else WHY_STRANDED if ends else WHY_WAITING,
+        rows=tuple(sorted({saga.sent[0].n, first.n, last.n, rest.n, *(e.n for e in ends[:1])})),
         ids=(saga.id,),
         reason="noisy" if noisy else "",
     )
 
 
+def let_go_before(run: Run, saga: Saga, end: Process) -> FactRef | None:
+    """The commit past an order, before an instance ended; None when there was none."""
+    commits = [run.commit_past(place) for place in run.places.get(saga.id, ())]
+    past = [commit for commit in commits if commit and commit.n < end.n]
+    if not past or len(past) < len(commits):
+        return None
+    text = "The group committed an offset past it and was not handed it again."
+    return FactRef(past[-1].n, text)
+
+
+WHY_LET_GO = (
+    "A committed offset says that a record is dealt with. A crash between the commit and the saved "
+    "state loses the order: save first, commit then, and not by a timer."
+)
 WHY_STRANDED = (
     "Saving the state and sending the command are two things, and a crash can come between them. "
     "After a start the program must take up every saga that has not ended and send its command "

@@ -1,32 +1,51 @@
-"""A program's connections to its database: bytes both ways, who opened which, and faults on what
-tells a program of its commits."""
+"""A program's connections to its database: bytes both ways, who opened which, and faults on what it
+says and on what tells it of its commits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from sandbox.gateway.database_commits import READY_SIZE, CommitScanner
+from sandbox.gateway.exchange import CutOff
 from sandbox.gateway.faults import Fate, Fault, Faults
 
 COMMITS = "commit in the database"
+STATEMENTS = "statement to the database"
 
 
 @dataclass(frozen=True)
-class CommitMatch:
-    """A match of the commits of transactions that wrote rows."""
+class DatabaseMatch:
+    """A match of what an instance says to its database, or of what tells it of a commit."""
 
+    target: str
     instance: str | None
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return (COMMITS,)
+        return (self.target,)
 
     def accepts(self, instance: str, request: None) -> bool:
         return self.instance in (None, instance)
 
     def __str__(self) -> str:
-        return COMMITS
+        return self.target
+
+
+class Way:
+    """Faults on what one instance and its database say."""
+
+    def __init__(self, faults: Faults, instance: str) -> None:
+        self._faults = faults
+        self._instance = instance
+
+    def choose(self, target: str) -> list[Fault]:
+        """The faults that choose what is at hand. Raises CutOff."""
+        return [f for f in self._faults.armed(target) if f.chooses(self._instance, None)]
+
+    async def act(self, fault: Fault) -> Fate:
+        """Let a fault act on it. Raises CutOff."""
+        return await fault.act(self._instance, str(fault.match))
 
 
 class End(asyncio.Protocol):
@@ -41,10 +60,13 @@ class End(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connected = connected
         self._other: End | None = None
+        self._way: Way | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._waiting = bytearray()  # behind what faults act on
 
-    def join(self, other: "End") -> None:
-        """Send what comes in to `other` from now on."""
-        self._other = other
+    def join(self, other: "End", way: Way) -> None:
+        """Send what comes in to `other` from now on, subject to faults."""
+        self._other, self._way = other, way
         self.transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,12 +76,16 @@ class End(asyncio.Protocol):
             self._connected(self)
 
     def data_received(self, data: bytes) -> None:
-        assert self._other is not None, "nothing is read before `join`"
-        self._other.transport.write(data)
+        if self._keeping is None:
+            self._take(data)
+        else:  # a little still comes in when reading is paused
+            self._waiting += data
+            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
+        self._is_over(exc if isinstance(exc, CutOff) else None)
+        if self._keeping is not None:
+            self._keeping.cancel()
 
     def pause_writing(self) -> None:
         if self._other is not None:
@@ -69,97 +95,90 @@ class End(asyncio.Protocol):
         if self._other is not None:
             self._other.transport.resume_reading()
 
-
-class ServerEnd(End):
-    """The database's end. Each commit that it tells of may be chosen by faults; what it says from
-    there on waits until they have acted.
-
-    choose: the faults that choose the commit at hand. act: lets one act. Either may raise CutOff.
-    """
-
-    def __init__(
-        self,
-        choose: Callable[[], Sequence[Fault]],
-        act: Callable[[Fault], Awaitable[Fate]],
-    ) -> None:
-        super().__init__()
-        self._choose = choose
-        self._act = act
-        self._commits = CommitScanner()
-        self._acting: asyncio.Task[None] | None = None
-        self._waiting = bytearray()  # behind a commit on which faults act
-
-    def data_received(self, data: bytes) -> None:
-        if self._acting is None:
-            self._pass_on(data)
-        else:
-            self._waiting += data
-            self.transport.pause_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._acting is not None:
-            self._acting.cancel()
+    def _take(self, data: bytes) -> None:
+        """Pass on what has come, or let faults keep it."""
+        raise NotImplementedError
 
     def _pass_on(self, data: bytes) -> None:
-        at = 0
-        while (at := self._commits.next_commit(data, at)) >= 0:
-            if faults := self._choose():
-                told = max(at - READY_SIZE, 0)
-                super().data_received(data[:told])
-                self._waiting += data[at:]
-                self.transport.pause_reading()
-                self._acting = asyncio.create_task(self._keep(data[told:at], faults))
-                return
-        super().data_received(data)
+        assert self._other is not None, "nothing is read before `join`"
+        self._other.transport.write(data)
 
-    async def _keep(self, answer: bytes, faults: Sequence[Fault]) -> None:
-        """Let the faults act; then hand out the answer, and go on."""
+    def _keep(self, faults: Sequence[Fault], data: bytes, behind: bytes = b"") -> None:
+        """Let faults act on `data` before it is passed on, and then go on with what is `behind`."""
+        self._waiting += behind
+        self.transport.pause_reading()
+        self._keeping = asyncio.create_task(self._apply(faults, data))
+
+    async def _apply(self, faults: Sequence[Fault], data: bytes) -> None:
+        assert self._way is not None
         try:
             for fault in faults:
-                fate = await self._act(fault)
+                fate = await self._way.act(fault)
                 if fate is Fate.CUT:
                     self.transport.abort()
                 if fate is not Fate.FORWARD:
                     return
         except Exception as error:
-            self._fail(error)
+            self._is_over(error)
             return
-        super().data_received(answer)
-        self._acting = None
+        self._pass_on(data)
+        self._keeping = None
         waiting, self._waiting = bytes(self._waiting), bytearray()
-        self._pass_on(waiting)
-        if self._acting is None:
+        self._take(waiting)
+        if self._keeping is None:
             self.transport.resume_reading()
 
-    def _fail(self, error: Exception) -> None:
-        if not self.lost.done():
+    def _is_over(self, error: Exception | None = None) -> None:
+        if not self.lost.done() and error is not None:
             self.lost.set_exception(error)
+        elif not self.lost.done():
+            self.lost.set_result(None)
+
+
+class ProgramEnd(End):
+    """The program's end: each piece of what it says may be chosen by faults."""
+
+    def _take(self, data: bytes) -> None:
+        assert self._way is not None, "nothing is read before `join`"
+        if data and (faults := self._way.choose(STATEMENTS)):
+            self._keep(faults, data)
+        else:
+            self._pass_on(data)
+
+
+class DatabaseEnd(End):
+    """The database's end: each answer that tells of a commit may be chosen by faults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._commits = CommitScanner()
+
+    def _take(self, data: bytes) -> None:
+        assert self._way is not None, "nothing is read before `join`"
+        at = 0
+        while (at := self._commits.next_commit(data, at)) >= 0:
+            if faults := self._way.choose(COMMITS):
+                told = max(at - READY_SIZE, 0)
+                self._pass_on(data[:told])
+                self._keep(faults, data[told:at], behind=data[at:])
+                return
+        self._pass_on(data)
 
 
 class DatabaseConnection:
     """Carries one connection until either side ends it or `end` is called."""
 
-    def __init__(self, program: End, database: End) -> None:
+    def __init__(self, program: End, database: End, way: Way) -> None:
         self._program = program
         self._database = database
+        self._way = way
 
     @classmethod
-    async def open(
-        cls, instance: str, program: End, address: tuple[str, int], faults: Faults
-    ) -> "DatabaseConnection":
+    async def open(cls, program: End, address: tuple[str, int], way: Way) -> "DatabaseConnection":
         """Connect to the database for a program that has connected to us. Raises OSError."""
-
-        def choose() -> list[Fault]:
-            return [f for f in faults.armed(COMMITS) if f.chooses(instance, None)]
-
-        def act(fault: Fault) -> Awaitable[Fate]:
-            return fault.act(instance, COMMITS)
-
-        _, database = await asyncio.get_running_loop().create_connection(
-            lambda: ServerEnd(choose, act), *address
-        )
-        return cls(program, database)
+        loop = asyncio.get_running_loop()
+        _, database = await loop.create_connection(DatabaseEnd, *address)
+        return cls(program, database, way)
 
     @property
     def client_port(self) -> int:
@@ -167,14 +186,15 @@ class DatabaseConnection:
         return self._database.transport.get_extra_info("sockname")[1]
 
     async def run(self) -> str:
-        """Carry the connection to its end; return how it ended."""
+        """Carry the connection to its end; return how it ended. Raises CutOff."""
         program, database = self._program, self._database
-        program.join(database)
-        database.join(program)
+        program.join(database, self._way)
+        database.join(program, self._way)
         try:
             await asyncio.wait((program.lost, database.lost), return_when=asyncio.FIRST_COMPLETED)
-            if database.lost.done():
-                database.lost.result()
+            for end in (program, database):
+                if end.lost.done():
+                    end.lost.result()
             return "from the program's side" if program.lost.done() else "by the database"
         finally:
             program.transport.close()

@@ -15,10 +15,20 @@ from sandbox import assets
 from sandbox.gateway.attachment import Attachment, Service
 from sandbox.gateway.calls import CallFaultBuilder, CallMatch, Desk, HttpConnection
 from sandbox.gateway.codec import Codec
-from sandbox.gateway.database import CommitMatch, DatabaseConnection, End
+from sandbox.gateway.database import (
+    COMMITS,
+    STATEMENTS,
+    DatabaseConnection,
+    DatabaseMatch,
+    End,
+    ProgramEnd,
+    Way,
+)
 from sandbox.gateway.exchange import CutOff, Intake
 from sandbox.gateway.faults import (
     AnswerFaultBuilder,
+    Builder,
+    Fault,
     FaultBuilder,
     Faults,
     Record,
@@ -188,12 +198,20 @@ class Gateway:
         match = CallMatch(service, instance, path, where)
         return CallFaultBuilder(self._faults, match, choose(nth, times))
 
-    def database_fault(
+    def commit_fault(
         self, *, instance: str | None = None, nth: int = 1, times: int | None = 1
     ) -> AnswerFaultBuilder:
         """Choose commits in the database for a fault: `times` of them (None: all) from the `nth` on
-        of those that wrote rows; instance: None matches any. The program does not hear of them."""
-        return AnswerFaultBuilder(self._faults, CommitMatch(instance), choose(nth, times))
+        of those that wrote rows; instance: None matches any. They are done, and the program does
+        not hear of them."""
+        match = DatabaseMatch(COMMITS, instance)
+        return AnswerFaultBuilder(self._faults, match, choose(nth, times))
+
+    def hold_statements(self, instance: str | None = None) -> Fault:
+        """Keep from the database all that an instance (None: any) says to it from now on, until
+        `release`: the database lets it wait."""
+        match = DatabaseMatch(STATEMENTS, instance)
+        return Builder(self._faults, match, choose(1, None)).hold()
 
     def release_all(self) -> None:
         """Cancel all faults; what they hold goes on its way."""
@@ -235,11 +253,12 @@ class Gateway:
 
     def _programs_database(self, address: tuple[str, int]) -> Service:
         async def connect(instance: str, program: End) -> DatabaseConnection:
-            connection = await DatabaseConnection.open(instance, program, address, self._faults)
+            way = Way(self._faults, instance)
+            connection = await DatabaseConnection.open(program, address, way)
             self._database_ports[connection.client_port] = instance
             return connection
 
-        return Service("database", self._limits.database_connections, End, connect)
+        return Service("database", self._limits.database_connections, ProgramEnd, connect)
 
     def _add_outside(self, port: int, service: HttpService) -> None:
         if port in self._services or service.name in (s.name for s in self._services.values()):

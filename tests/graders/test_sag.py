@@ -464,6 +464,21 @@ def test_a_saga_that_a_crash_left_behind():
     assert found(tale) == {"SAG-9": FAIL}
 
 
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_the_commit_that_let_go_of_an_order_is_shown(is_committed):
+    tale = SagaTale()
+    order = tale.order("ord-1")
+    if is_committed:
+        where = {"topic": order.topic, "partition": 0, "offset": order.offset + 1}
+        how = {"group": "orders-service", "outcome": "accepted", "api": "OffsetCommit"}
+        commit = tale.append("commit", instance="app", **how, **where)
+    end = tale.process("app", "killed")
+    tale.process("app", "started")
+    tale.complete("ord-2")
+    (finding,) = findings(tale.end(), "SAG-9")
+    assert finding.first.n == (commit if is_committed else end).n
+
+
 def test_a_saga_that_waits_for_ever():
     tale = begun("reserve")
     tale.command("ord-1", "charge")

@@ -15,6 +15,7 @@ from sandbox.gateway.database import COMMITS
 from sandbox.gateway.gateway import DATABASE_PORT
 from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.sandbox.gateway.stage import Stage
+from tests.sandbox.waiting import until
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -138,7 +139,7 @@ async def test_a_commit_is_done_before_the_program_hears_of_it(doors) -> None:
     stage, gateway, a, b = doors
     async with await a.connect() as writer, await b.connect() as reader:
         await writer.execute("CREATE TABLE held (n int)")
-        fault = gateway.database_fault(instance="a", nth=2).hold_response()
+        fault = gateway.commit_fault(instance="a", nth=2).hold_response()
         await writer.execute("INSERT INTO held VALUES (1)")
         await reader.execute("INSERT INTO held VALUES (2)")
         async with asyncio.TaskGroup() as tasks:
@@ -158,7 +159,7 @@ async def test_only_commits_that_wrote_rows_count(doors) -> None:
     _, gateway, a, _ = doors
     async with await a.connect() as writer:
         await writer.execute("CREATE TABLE counted (n int)")
-        fault = gateway.database_fault(instance="a", nth=5).hold_response()
+        fault = gateway.commit_fault(instance="a", nth=5).hold_response()
         for statement in (
             "SELECT count(*) FROM counted",
             "DELETE FROM counted",
@@ -187,7 +188,7 @@ async def test_what_is_cut_off_is_committed(doors) -> None:
     async with await b.connect() as reader:
         writer = await a.connect()
         await writer.execute("CREATE TABLE cut (n int)")
-        gateway.database_fault(instance="a").cut_response()
+        gateway.commit_fault(instance="a").cut_response()
         with pytest.raises(psycopg.OperationalError):
             await writer.execute("INSERT INTO cut VALUES (1)")
         assert await numbers_in(reader, "cut") == [1]
@@ -198,7 +199,7 @@ async def test_detach_loses_a_held_answer(doors) -> None:
     async with await b.connect() as reader:
         writer = await a.connect()
         await writer.execute("CREATE TABLE lost (n int)")
-        fault = gateway.database_fault(instance="a").hold_response()
+        fault = gateway.commit_fault(instance="a").hold_response()
         insert = asyncio.create_task(writer.execute("INSERT INTO lost VALUES (1)"))
         await asyncio.wait_for(fault.wait_applied(), 30)
         await gateway.detach("a")
@@ -211,3 +212,35 @@ async def test_detach_loses_a_held_answer(doors) -> None:
 async def numbers_in(connection: psycopg.AsyncConnection, table: str) -> list[int]:
     rows = await (await connection.execute(f"SELECT n FROM {table} ORDER BY n")).fetchall()
     return [number for (number,) in rows]
+
+
+async def test_statements_wait_until_they_are_released(doors) -> None:
+    _, gateway, a, b = doors
+    async with await a.connect() as writer, await b.connect() as other:
+        await other.execute("CREATE TABLE late (n int)")
+        stall = gateway.hold_statements("a")
+        async with asyncio.TaskGroup() as tasks:
+            insert = tasks.create_task(writer.execute("INSERT INTO late VALUES (1)"))
+            newcomer = tasks.create_task(a.connect())
+            await other.execute("INSERT INTO late VALUES (2)")
+            await until(lambda: stall.applied == 2)
+            assert await numbers_in(other, "late") == [2]
+            assert not insert.done() and not newcomer.done()
+            stall.release()
+        await newcomer.result().close()
+        assert await numbers_in(writer, "late") == [1, 2]
+
+
+async def test_what_is_kept_from_the_database_dies_with_the_instance(doors) -> None:
+    _, gateway, a, b = doors
+    async with await b.connect() as other:
+        writer = await a.connect()
+        await writer.execute("CREATE TABLE never (n int)")
+        stall = gateway.hold_statements("a")
+        insert = asyncio.create_task(writer.execute("INSERT INTO never VALUES (1)"))
+        await asyncio.wait_for(stall.wait_applied(), 30)
+        await gateway.detach("a")
+        with pytest.raises(psycopg.OperationalError):
+            await insert
+        stall.release()
+        assert await numbers_in(other, "never") == []
