@@ -275,6 +275,17 @@ class Lab:
         if not await self.reached(over, within) or self.is_gone():
             await self.until(group_complete(members), within=MORE_S, why=why)
 
+    async def replace(
+        self, frozen: Instance, name: str, partitions: int, hold: SinkFault
+    ) -> Instance:
+        """Freeze an instance at `hold`, have another of its app take over its partitions, so many,
+        and return that. Raises NotExercised as `until_replaced`."""
+        await frozen.freeze()
+        other = await self.start(name, app=frozen.app)
+        await frozen.evict()
+        await self.until_replaced(other, partitions, hold)
+        return other
+
     async def until_replaced(self, by: Instance, partitions: int, hold: SinkFault) -> None:
         """Wait until an instance owns so many partitions in place of one that was frozen at `hold`.
         As it starts it may wait for a lock of the frozen one (`create index` takes one): then the

@@ -18,7 +18,7 @@ from graders.facts import Sent, as_text
 from graders.lab import Lab
 from graders.spec import Answer, Event, Headers, OutputRecord, Raw
 from graders.trouble import NotExercised
-from sandbox.gateway import Fault, HttpRequest, HttpResponse
+from sandbox.gateway import HttpRequest, HttpResponse
 from sandbox.gateway.outside import idempotency_key
 
 PARTITIONS = (0, 1, 2)
@@ -378,8 +378,8 @@ async def crash_after_dead_letter(lab: Lab) -> None:
     written = effect_of(sent[3]) | held(in_transaction)
     await lab.until(written, within=15, why="a dead letter before its commit")
     await app.kill()
-    lose(commits)
-    lose(in_transaction)
+    commits.drop()
+    in_transaction.drop()
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
@@ -393,15 +393,10 @@ async def crash_after_shipment(lab: Lab) -> None:
     app = await lab.start("app")
     await lab.until(effects_of(sent, at_least=1), why="an order to be shipped before its commit")
     await app.kill()
-    lose(commits)
+    commits.drop()
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
-
-
-def lose(fault: Fault) -> None:
-    """Lose what a fault holds; it is over, also when nothing came."""
-    fault.drop() if fault.applied else fault.cancel()
 
 
 async def crash_between_attempts(lab: Lab) -> None:

@@ -95,7 +95,7 @@ async def announcement_under_way(lab: Lab) -> None:
     if not await a_moment(lab, ended(app)) and has_left(app).holds(lab.history):
         await a_moment(lab, ended(app))
     # A program that takes the invoice back has nothing to announce.
-    produce.release() if produce.applied else produce.cancel()
+    produce.release()
     await app.ended_within()
     await go_on(lab)
 
@@ -111,10 +111,10 @@ async def ended_too_early(lab: Lab) -> None:
     await lab.until(begun, why="an invoice to be written")
     if await a_moment(lab, given_away(sent)):
         await app.kill()
-        produce.drop() if produce.applied else produce.cancel()
+        produce.drop()
         await lab.start("next")
     else:
-        produce.release() if produce.applied else produce.cancel()
+        produce.release()
     await lab.settle()
     await lab.aftershock()
 
@@ -154,7 +154,7 @@ async def commit_under_way(lab: Lab) -> None:
     app.tell_to_stop()
     await a_moment(lab, ended(app))
     # A program that was killed by the signal, or commits by the clock, has not come so far.
-    commits.release() if commits.applied else commits.cancel()
+    commits.release()
     await app.ended_within()
     await go_on(lab)
 

@@ -149,11 +149,11 @@ class Fault:
 
     def release(self) -> None:
         """Let what is held go on its way, or be answered (`hold_error`); the fault is over."""
-        self._end("released", self.action.fate)
+        self._end("released" if self.applied else "cancelled", self.action.fate)
 
     def drop(self) -> None:
         """Lose what is held; the fault is over."""
-        self._end("dropped", Fate.LOSE)
+        self._end("dropped" if self.applied else "cancelled", Fate.LOSE)
 
     def cancel(self) -> None:
         """Disarm the fault; what is held goes on its way."""
