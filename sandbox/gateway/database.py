@@ -63,11 +63,12 @@ class End(asyncio.Protocol):
         self._way: Way | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._waiting = bytearray()  # behind what faults act on
+        self._blocked = False  # the other end takes no more for now
 
     def join(self, other: "End", way: Way) -> None:
         """Send what comes in to `other` from now on, subject to faults."""
         self._other, self._way = other, way
-        self.transport.resume_reading()
+        self._read_if_free()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -80,7 +81,6 @@ class End(asyncio.Protocol):
             self._take(data)
         else:  # a little still comes in when reading is paused
             self._waiting += data
-            self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_over(exc if isinstance(exc, CutOff) else None)
@@ -89,11 +89,17 @@ class End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._other is not None:
+            self._other._blocked = True
             self._other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         if self._other is not None:
-            self._other.transport.resume_reading()
+            self._other._blocked = False
+            self._other._read_if_free()
+
+    def _read_if_free(self) -> None:
+        if self._keeping is None and not self._blocked:
+            self.transport.resume_reading()
 
     def _take(self, data: bytes) -> None:
         """Pass on what has come, or let faults keep it."""
@@ -110,23 +116,29 @@ class End(asyncio.Protocol):
         self._keeping = asyncio.create_task(self._apply(faults, data))
 
     async def _apply(self, faults: Sequence[Fault], data: bytes) -> None:
-        assert self._way is not None
         try:
-            for fault in faults:
-                fate = await self._way.act(fault)
-                if fate is Fate.CUT:
-                    self.transport.abort()
-                if fate is not Fate.FORWARD:
-                    return
+            if await self._fate(faults) is Fate.FORWARD:
+                self._go_on(data)
         except Exception as error:
             self._is_over(error)
-            return
+
+    async def _fate(self, faults: Sequence[Fault]) -> Fate:
+        """What becomes of a message when all these have acted on it."""
+        assert self._way is not None
+        for fault in faults:
+            fate = await self._way.act(fault)
+            if fate is Fate.CUT:
+                self.transport.abort()
+            if fate is not Fate.FORWARD:
+                return fate
+        return Fate.FORWARD
+
+    def _go_on(self, data: bytes) -> None:
         self._pass_on(data)
         self._keeping = None
         waiting, self._waiting = bytes(self._waiting), bytearray()
         self._take(waiting)
-        if self._keeping is None:
-            self.transport.resume_reading()
+        self._read_if_free()
 
     def _is_over(self, error: Exception | None = None) -> None:
         if not self.lost.done() and error is not None:
