@@ -399,6 +399,24 @@ async def crash_after_shipment(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def killed_before_it_is_stored(lab: Lab) -> None:
+    """SIGKILL while the program's database lets everything wait, once offsets past the new orders
+    are committed or after 6 s. A program that needs no database just goes on. Exposes programs that
+    let go of an order before they have stored it."""
+    app = await lab.start("app")
+    known = await lab.send("orders", orders(lab.rng, 2))
+    await lab.reached(effects_of(known), within=COMMIT_S)
+    stall = lab.gateway.hold_statements(app.name)
+    p = lab.rng.choice(PARTITIONS)
+    sent = await lab.send("orders", orders(lab.rng, 3, p), p)
+    await lab.reached(committed_past(sent[-1]), within=COMMIT_S)
+    await app.kill()
+    stall.drop()
+    await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def crash_between_attempts(lab: Lab) -> None:
     """SIGKILL while an order has failed twice and is asked for again. Exposes programs that commit
     an order which waits for its next attempt in memory."""
