@@ -255,6 +255,20 @@ async def crash_before_marking(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def killed_at_each_commit(lab: Lab) -> None:
+    """SIGKILL when the database has committed, before the program hears of it, and again at the
+    next commit of its next life, about one command; twice. Exposes programs that carry a command
+    out in one transaction, and remember that in another."""
+    app = await lab.start("app")
+    for booking in some_bookings(lab.rng, 2):
+        commit = lab.database_commits(app).hold_response()
+        sent = await lab.send("commands", commands(lab.rng, [booking]))
+        await lab.kill_at_commits(app, commit, marked(sent))
+        await lab.reached(marked(sent), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def refused_write(lab: Lab) -> None:
     """Three versions of a booking are there when the program starts, and the broker refuses the
     first write for good. It lets the next one wait while the booking changes once more, and then
