@@ -406,7 +406,7 @@ async def killed_before_it_is_stored(lab: Lab) -> None:
     app = await lab.start("app")
     known = await lab.send("orders", orders(lab.rng, 2))
     await lab.reached(effects_of(known), within=COMMIT_S)
-    stall = lab.gateway.hold_statements(app.name)
+    stall = lab.gateway.hold_savings(app.name)
     p = lab.rng.choice(PARTITIONS)
     sent = await lab.send("orders", orders(lab.rng, 3, p), p)
     await lab.reached(committed_past(sent[-1]), within=COMMIT_S)

@@ -446,7 +446,7 @@ async def killed_before_change(lab: Lab) -> None:
     await reserving.drop()
     await lab.start("stock", app="stock")
     await lab.reached(all_announced(sent, "OrderShipped"), within=USUALLY_S)
-    stall = lab.gateway.hold_statements(shipping.name)
+    stall = lab.gateway.hold_savings(shipping.name)
     (victim,) = await lab.send("orders", orders(lab.rng, 1))
     await lab.reached(committed_past(victim, by=shipping), within=COMMIT_TIMER_S)
     await shipping.kill()

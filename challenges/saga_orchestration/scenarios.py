@@ -338,7 +338,7 @@ async def killed_before_it_is_saved(lab: Lab) -> None:
     app = await lab.start("app")
     (sent,) = await lab.send("orders", orders(lab.rng, 1))
     await lab.reached(effect_of(sent), within=USUALLY_S)
-    stall = lab.gateway.hold_statements(app.name)
+    stall = lab.gateway.hold_savings(app.name)
     (sent,) = await lab.send("orders", orders(lab.rng, 1))
     await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await app.kill()

@@ -2,46 +2,83 @@
 says and on what tells it of its commits."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, NamedTuple, cast
 
-from sandbox.gateway.database_commits import READY_SIZE, CommitScanner
+from sandbox.gateway.database_commits import IDLE, READY_SIZE, CommitScanner
 from sandbox.gateway.exchange import CutOff
 from sandbox.gateway.faults import Fate, Fault, Faults
 
 COMMITS = "commit in the database"
-STATEMENTS = "statement to the database"
+SAVINGS = "what would be saved in the database"
+
+# Words that begin a transaction, end it for good, write, or only read.
+BEGIN = re.compile(rb"(?i)\b(begin|start transaction)\b")
+COMMIT = re.compile(rb"(?i)\bcommit\b")
+WRITE = re.compile(rb"(?i)\b(insert|update|delete|merge|copy|create|alter|drop|truncate|call|do)\b")
+READ = re.compile(rb"(?i)\b(select|set|show|listen)\b")
+TERMINATE = b"X"  # the type of the message by which a session ends
 
 
 @dataclass(frozen=True)
-class DatabaseMatch:
-    """A match of what an instance says to its database, or of what tells it of a commit."""
+class CommitMatch:
+    """A match of answers that tell of a commit."""
 
-    target: str
     instance: str | None
+    targets = (COMMITS,)
 
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return (self.target,)
-
-    def accepts(self, instance: str, request: None) -> bool:
+    def accepts(self, instance: str, request: bytes) -> bool:
         return self.instance in (None, instance)
 
     def __str__(self) -> str:
-        return self.target
+        return COMMITS
+
+
+@dataclass(frozen=True)
+class SavingMatch:
+    """A match of what would make something durable: a COMMIT, or a statement outside of a
+    transaction. What only looks passes; what is prepared, so that nobody can read it, does not."""
+
+    instance: str | None
+    targets = (SAVINGS,)
+
+    def accepts(self, instance: str, request: "Said") -> bool:
+        return self.instance in (None, instance) and request.would_save
+
+    def __str__(self) -> str:
+        return SAVINGS
+
+
+class Said(NamedTuple):
+    """A piece of what a program says, when the state of its session is so: as a ReadyForQuery has
+    it, b"" before the first one."""
+
+    data: bytes
+    state: bytes
+
+    @property
+    def would_save(self) -> bool:
+        """Whether it may make something durable."""
+        if COMMIT.search(self.data):
+            return True
+        if self.state != IDLE or BEGIN.search(self.data) or self.data[:1] == TERMINATE:
+            return False
+        return bool(WRITE.search(self.data)) or not READ.search(self.data)
 
 
 class Way:
-    """Faults on what one instance and its database say."""
+    """Faults on what one instance and its database say on one connection."""
 
     def __init__(self, faults: Faults, instance: str) -> None:
+        self.state = b""
         self._faults = faults
         self._instance = instance
 
-    def choose(self, target: str) -> list[Fault]:
+    def choose(self, target: str, what: Any) -> list[Fault]:
         """The faults that choose what is at hand. Raises CutOff."""
-        return [f for f in self._faults.armed(target) if f.chooses(self._instance, None)]
+        return [f for f in self._faults.armed(target) if f.chooses(self._instance, what)]
 
     async def act(self, fault: Fault) -> Fate:
         """Let a fault act on it. Raises CutOff."""
@@ -148,11 +185,11 @@ class End(asyncio.Protocol):
 
 
 class ProgramEnd(End):
-    """The program's end: each piece of what it says may be chosen by faults."""
+    """The program's end: what would save something may be chosen by faults."""
 
     def _take(self, data: bytes) -> None:
         assert self._way is not None, "nothing is read before `join`"
-        if data and (faults := self._way.choose(STATEMENTS)):
+        if data and (faults := self._way.choose(SAVINGS, Said(data, self._way.state))):
             self._keep(faults, data)
         else:
             self._pass_on(data)
@@ -169,11 +206,13 @@ class DatabaseEnd(End):
         assert self._way is not None, "nothing is read before `join`"
         at = 0
         while (at := self._commits.next_commit(data, at)) >= 0:
-            if faults := self._way.choose(COMMITS):
+            self._way.state = self._commits.state
+            if faults := self._way.choose(COMMITS, data):
                 told = max(at - READY_SIZE, 0)
                 self._pass_on(data[:told])
                 self._keep(faults, data[told:at], behind=data[at:])
                 return
+        self._way.state = self._commits.state
         self._pass_on(data)
 
 

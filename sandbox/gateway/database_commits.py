@@ -12,6 +12,7 @@ READY, COMPLETE, ERROR = b"ZCE"
 LOOKED_AT = (READY, COMPLETE, ERROR)
 JUDGED = (READY, COMPLETE)  # by their bodies
 READY_SIZE = 6  # bytes of a whole ReadyForQuery
+IDLE = b"I"  # the state of a session outside of a transaction
 WRITES = (b"INSERT", b"UPDATE", b"DELETE", b"MERGE", b"COPY")
 NO_TLS = (b"N", b"G", b"S")  # single bytes that answer a request for encryption, before all else
 
@@ -22,13 +23,15 @@ class CommitScanner:
     A commit counts when its transaction wrote rows, as its statements' tags say: of those in which
     a program only looked there may be hundreds. Rows that a SELECT wrote by the way (a function, a
     WITH) are not seen.
+
+    state: of the session, as the last ReadyForQuery has it; b"" before the first.
     """
 
     def __init__(self) -> None:
         self._kept = bytearray()  # of a message that is not there as far as it is needed
         self._skip = 0  # bytes of a message that nobody needs
         self._greeted = False
-        self._status = b"I"
+        self.state = b""
         self._wrote = False
         self._committed = False
 
@@ -71,7 +74,7 @@ class CommitScanner:
             return self._ready(body)
         if kind == COMPLETE:
             self._complete(body.rstrip(b"\0").split())
-        elif kind == ERROR and self._status == b"I":
+        elif kind == ERROR and self.state == IDLE:
             self._wrote = False
         return False
 
@@ -82,10 +85,10 @@ class CommitScanner:
         elif tag and tag[0] in WRITES and tag[-1] != b"0":
             self._wrote = True
 
-    def _ready(self, status: bytes) -> bool:
-        alone = status == self._status == b"I"  # its transaction began and ended with the answer
+    def _ready(self, state: bytes) -> bool:
+        alone = state == self.state == IDLE  # its transaction began and ended with the answer
         found = self._wrote and (self._committed or alone)
-        if status == b"I" or self._committed:
+        if state == IDLE or self._committed:
             self._wrote = False
-        self._status, self._committed = status, False
+        self.state, self._committed = state, False
         return found

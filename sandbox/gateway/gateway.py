@@ -16,12 +16,11 @@ from sandbox.gateway.attachment import Attachment, Service
 from sandbox.gateway.calls import CallFaultBuilder, CallMatch, Desk, HttpConnection
 from sandbox.gateway.codec import Codec
 from sandbox.gateway.database import (
-    COMMITS,
-    STATEMENTS,
+    CommitMatch,
     DatabaseConnection,
-    DatabaseMatch,
     End,
     ProgramEnd,
+    SavingMatch,
     Way,
 )
 from sandbox.gateway.exchange import CutOff, Intake
@@ -204,14 +203,12 @@ class Gateway:
         """Choose commits in the database for a fault: `times` of them (None: all) from the `nth` on
         of those that wrote rows; instance: None matches any. They are done, and the program does
         not hear of them."""
-        match = DatabaseMatch(COMMITS, instance)
-        return AnswerFaultBuilder(self._faults, match, choose(nth, times))
+        return AnswerFaultBuilder(self._faults, CommitMatch(instance), choose(nth, times))
 
-    def hold_statements(self, instance: str | None = None) -> Fault:
-        """Keep from the database all that an instance (None: any) says to it from now on, until
-        `release`: the database lets it wait."""
-        match = DatabaseMatch(STATEMENTS, instance)
-        return Builder(self._faults, match, choose(1, None)).hold()
+    def hold_savings(self, instance: str | None = None) -> Fault:
+        """Keep from the database, until `release`, all by which an instance (None: any) would make
+        something durable: the database lets it wait."""
+        return Builder(self._faults, SavingMatch(instance), choose(1, None)).hold()
 
     def release_all(self) -> None:
         """Cancel all faults; what they hold goes on its way."""

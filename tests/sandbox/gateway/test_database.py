@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Limits
-from sandbox.gateway.database import COMMITS
+from sandbox.gateway.database import COMMITS, Said
 from sandbox.gateway.gateway import DATABASE_PORT
 from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.sandbox.gateway.stage import Stage
@@ -214,21 +214,44 @@ async def numbers_in(connection: psycopg.AsyncConnection, table: str) -> list[in
     return [number for (number,) in rows]
 
 
-async def test_statements_wait_until_they_are_released(doors) -> None:
+async def test_what_would_be_saved_waits_until_it_is_released(doors) -> None:
     _, gateway, a, b = doors
-    async with await a.connect() as writer, await b.connect() as other:
+    async with await a.connect() as writer, await a.connect() as second, await b.connect() as other:
         await other.execute("CREATE TABLE late (n int)")
-        stall = gateway.hold_statements("a")
+        stall = gateway.hold_savings("a")
         async with asyncio.TaskGroup() as tasks:
             insert = tasks.create_task(writer.execute("INSERT INTO late VALUES (1)"))
-            newcomer = tasks.create_task(a.connect())
-            await other.execute("INSERT INTO late VALUES (2)")
+            await second.execute("BEGIN")
+            await second.execute("INSERT INTO late VALUES (2)")
+            assert await numbers_in(second, "late") == [2]
+            commit = tasks.create_task(second.execute("COMMIT"))
+            async with await a.connect() as newcomer:
+                assert await numbers_in(newcomer, "late") == []
+            await other.execute("INSERT INTO late VALUES (3)")
             await until(lambda: stall.applied == 2)
-            assert await numbers_in(other, "late") == [2]
-            assert not insert.done() and not newcomer.done()
+            assert await numbers_in(other, "late") == [3]
+            assert not insert.done() and not commit.done()
             stall.release()
-        await newcomer.result().close()
-        assert await numbers_in(writer, "late") == [1, 2]
+        assert await numbers_in(writer, "late") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("data", "state", "would_save"),
+    [
+        (b"any start", b"", False),
+        (b"COMMIT", b"T", True),
+        (b"Q BEGIN; insert into t values (1); commit", b"I", True),
+        (b"insert into t values (1)", b"T", False),
+        (b"Begin \0 insert into t values (1)", b"I", False),
+        (b"INSERT INTO t VALUES (1)", b"I", True),
+        (b"select pg_advisory_lock(1)", b"I", False),
+        (b"with a as (delete from t returning n) select n from a", b"I", True),
+        (b"\0\0prepared_1\0", b"I", True),
+        (b"\0\0prepared_1\0", b"T", False),
+    ],
+)
+async def test_what_would_save(data: bytes, state: bytes, would_save: bool) -> None:
+    assert Said(data, state).would_save == would_save
 
 
 async def test_what_is_kept_from_the_database_dies_with_the_instance(doors) -> None:
@@ -236,7 +259,7 @@ async def test_what_is_kept_from_the_database_dies_with_the_instance(doors) -> N
     async with await b.connect() as other:
         writer = await a.connect()
         await writer.execute("CREATE TABLE never (n int)")
-        stall = gateway.hold_statements("a")
+        stall = gateway.hold_savings("a")
         insert = asyncio.create_task(writer.execute("INSERT INTO never VALUES (1)"))
         await asyncio.wait_for(stall.wait_applied(), 30)
         await gateway.detach("a")
