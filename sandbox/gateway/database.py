@@ -2,24 +2,21 @@
 says and on what tells it of its commits."""
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from sandbox.gateway.database_commits import IDLE, READY_SIZE, CommitScanner
+from sandbox.gateway.database_messages import (
+    READY_SIZE,
+    CommitScanner,
+    StatementReader,
+    would_save,
+)
 from sandbox.gateway.exchange import CutOff
 from sandbox.gateway.faults import Fate, Fault, Faults
 
 COMMITS = "commit in the database"
 SAVINGS = "what would be saved in the database"
-
-# Words that begin a transaction, end it for good, write, or only read.
-BEGIN = re.compile(rb"(?i)\b(begin|start transaction)\b")
-COMMIT = re.compile(rb"(?i)\bcommit\b")
-WRITE = re.compile(rb"(?i)\b(insert|update|delete|merge|copy|create|alter|drop|truncate|call|do)\b")
-READ = re.compile(rb"(?i)\b(select|set|show|listen)\b")
-TERMINATE = b"X"  # the type of the message by which a session ends
 
 
 @dataclass(frozen=True)
@@ -39,33 +36,16 @@ class CommitMatch:
 @dataclass(frozen=True)
 class SavingMatch:
     """A match of what would make something durable: a COMMIT, or a statement outside of a
-    transaction. What only looks passes; what is prepared, so that nobody can read it, does not."""
+    transaction that may write."""
 
     instance: str | None
     targets = (SAVINGS,)
 
-    def accepts(self, instance: str, request: "Said") -> bool:
-        return self.instance in (None, instance) and request.would_save
+    def accepts(self, instance: str, request: bool) -> bool:
+        return self.instance in (None, instance) and request
 
     def __str__(self) -> str:
         return SAVINGS
-
-
-class Said(NamedTuple):
-    """A piece of what a program says, when the state of its session is so: as a ReadyForQuery has
-    it, b"" before the first one."""
-
-    data: bytes
-    state: bytes
-
-    @property
-    def would_save(self) -> bool:
-        """Whether it may make something durable."""
-        if COMMIT.search(self.data):
-            return True
-        if self.state != IDLE or BEGIN.search(self.data) or self.data[:1] == TERMINATE:
-            return False
-        return bool(WRITE.search(self.data)) or not READ.search(self.data)
 
 
 class Way:
@@ -187,9 +167,15 @@ class End(asyncio.Protocol):
 class ProgramEnd(End):
     """The program's end: what would save something may be chosen by faults."""
 
+    def __init__(self, connected: Callable[[End], None]) -> None:
+        super().__init__(connected)
+        self._statements = StatementReader()
+
     def _take(self, data: bytes) -> None:
-        assert self._way is not None, "nothing is read before `join`"
-        if data and (faults := self._way.choose(SAVINGS, Said(data, self._way.state))):
+        way = self._way
+        assert way is not None, "nothing is read before `join`"
+        saves = bool(way.state) and would_save(self._statements.read(data), way.state)
+        if faults := way.choose(SAVINGS, saves):
             self._keep(faults, data)
         else:
             self._pass_on(data)

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from sandbox.broker import Broker
 from sandbox.gateway import Gateway, Limits
-from sandbox.gateway.database import COMMITS, Said
+from sandbox.gateway.database import COMMITS
 from sandbox.gateway.gateway import DATABASE_PORT
 from sandbox.postgres import Database, DatabaseServer, lend_database
 from tests.sandbox.gateway.stage import Stage
@@ -233,25 +233,6 @@ async def test_what_would_be_saved_waits_until_it_is_released(doors) -> None:
             assert not insert.done() and not commit.done()
             stall.release()
         assert await numbers_in(writer, "late") == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("data", "state", "would_save"),
-    [
-        (b"any start", b"", False),
-        (b"COMMIT", b"T", True),
-        (b"Q BEGIN; insert into t values (1); commit", b"I", True),
-        (b"insert into t values (1)", b"T", False),
-        (b"Begin \0 insert into t values (1)", b"I", False),
-        (b"INSERT INTO t VALUES (1)", b"I", True),
-        (b"select pg_advisory_lock(1)", b"I", False),
-        (b"with a as (delete from t returning n) select n from a", b"I", True),
-        (b"\0\0prepared_1\0", b"I", True),
-        (b"\0\0prepared_1\0", b"T", False),
-    ],
-)
-async def test_what_would_save(data: bytes, state: bytes, would_save: bool) -> None:
-    assert Said(data, state).would_save == would_save
 
 
 async def test_what_is_kept_from_the_database_dies_with_the_instance(doors) -> None:

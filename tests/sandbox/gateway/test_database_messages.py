@@ -1,11 +1,12 @@
-"""What a PostgreSQL server says, in pieces of any size."""
+"""What programs and PostgreSQL servers say, in pieces of any size."""
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gateway.database_commits import CommitScanner
+from sandbox.gateway.database_messages import MOST, CommitScanner, StatementReader, would_save
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -70,3 +71,33 @@ def test_they_are_found_byte_by_byte() -> None:
 @given(st.lists(st.integers(0, len(SAID))))
 def test_they_are_found_in_any_pieces(cuts: list[int]) -> None:
     assert commits(cuts) == COMMITS
+
+
+def test_statements_are_known_by_their_text_also_when_they_are_prepared() -> None:
+    reader = StatementReader()
+    prepared = message(b"P", b"S_1\0COMMIT\0\0\0") + message(b"B", b"\0S_1\0" + bytes(MOST * 2))
+    executed = message(b"E", b"\0" + bytes(4)) + message(b"S", b"")
+    assert reader.read(prepared + executed) == [b"COMMIT", b"COMMIT"]
+    assert reader.read(message(b"B", b"\0S_1\0" + bytes(6)) + executed) == [b"COMMIT"]
+    assert reader.read(message(b"B", b"\0S_2\0" + bytes(6))) == [b""]
+    assert reader.read(message(b"Q", b"BEGIN\0")) == [b"BEGIN\0"]
+    assert reader.read(message(b"X", b"")) == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "state", "saves"),
+    [
+        ([b"COMMIT"], b"T", True),
+        ([b"BEGIN; insert into t values (1); commit"], b"I", True),
+        ([b"insert into t values (1)"], b"T", False),
+        ([b"Begin", b"insert into t values (1)"], b"I", False),
+        ([b"INSERT INTO t VALUES (1)"], b"I", True),
+        ([b"select pg_advisory_lock(1)"], b"I", False),
+        ([b"with a as (delete from t returning n) select n from a"], b"I", True),
+        ([b""], b"I", True),
+        ([b""], b"T", False),
+        ([], b"I", False),
+    ],
+)
+def test_what_would_save(statements: list[bytes], state: bytes, saves: bool) -> None:
+    assert would_save(statements, state) == saves
