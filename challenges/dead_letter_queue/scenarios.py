@@ -28,6 +28,8 @@ DEAD: Mapping[str, Mapping[str, Any]] = {"dlq": {}}
 ATTEMPTS = 4
 # Longer than the usual commit timer of 5 s.
 COMMIT_S = 6.0
+# A program that ends at each error is started again five times, and takes a second each.
+REFUSALS, REFUSED_S = 4, 12.0
 
 
 def expected(value: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -199,9 +201,10 @@ async def poison_at_the_front(lab: Lab) -> None:
 
 
 async def bad_minute(lab: Lab) -> None:
-    """The service fails once, twice, three times for some orders, and always for one; each has a
-    later order of the same customer behind it. Exposes programs that give up at once, too early,
-    too late or never, that ask again without a pause, and that let the later order overtake."""
+    """The service fails once, twice, three times for some orders, always for one, and refuses one
+    after two failures; each has a later order of the same customer behind it. Exposes programs that
+    give up at once, too early, too late or never, that ask again without a pause, that count
+    attempts wrongly, and that let the later order overtake."""
     events = {p: orders(lab.rng, 5, p) for p in PARTITIONS}
     for p, times in zip(PARTITIONS, lab.rng.sample((1, 2, 3), 3), strict=True):
         victim = order(lab.rng, f"c-{p}-victim")
@@ -210,6 +213,9 @@ async def bad_minute(lab: Lab) -> None:
         lab.calls("shipping", victim.id, times=times).error(lab.rng.choice((429, 503)))
     hopeless = without_hope(lab, "c-0-hopeless")
     events[0] += [hopeless, order(lab.rng, hopeless.key)]
+    late = refused(lab.rng, "c-1-late")
+    lab.calls("shipping", late.id, times=2).error(503)
+    events[1] += [late, order(lab.rng, late.key)]
     await lab.start("app")
     sent = [s for p in PARTITIONS for s in await lab.send("orders", events[p], p)]
     # Whoever never gives up must not be waited for much longer than whoever does.
@@ -256,13 +262,16 @@ async def odd_bytes(lab: Lab) -> None:
 
 
 async def mixed_batch(lab: Lab) -> None:
-    """Many orders at once, one of them poison and one refused. Exposes programs that give a whole
-    batch up because of one record, or commit past the rest of it."""
+    """Many orders at once, one of them poison and one refused, one of the largest quantity; the
+    first two records are the same poison. Exposes programs that give a whole batch up because of
+    one record, commit past the rest of it, or take two records of the same bytes for one."""
     for p in PARTITIONS:
         events = orders(lab.rng, 16, p)
+        events.insert(lab.rng.randrange(3, 14), order(lab.rng, f"c-{p}-2", quantity=1000))
         events.insert(lab.rng.randrange(3, 14), bad(lab.rng, f"c-{p}-0"))
         events.insert(lab.rng.randrange(3, 14), refused(lab.rng, f"c-{p}-1"))
-        await lab.send("orders", events, p)
+        twins = [broken(f"c-{p}-3", order_id(lab.rng), b"-") for _ in range(2)]
+        await lab.send("orders", [*twins, *events], p)
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()
@@ -329,16 +338,18 @@ async def dlq_down_and_killed(lab: Lab) -> None:
 
 
 async def dlq_refuses(lab: Lab) -> None:
-    """The dead-letter topic refuses two writes for good, as without the right to write. Exposes
-    programs that swallow the error and commit, or that never look whether there was one."""
+    """The dead-letter topic refuses four writes for good, as without the right to write. Exposes
+    programs that swallow the error and commit, that never look whether there was one, or that give
+    up some day."""
     p = lab.rng.choice(PARTITIONS)
     events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 4, p)]
-    writing = lab.gateway.fault(**dead_letters(lab), times=2).error("TOPIC_AUTHORIZATION_FAILED")
+    refusing = lab.gateway.fault(**dead_letters(lab), times=REFUSALS)
+    writing = refusing.error("TOPIC_AUTHORIZATION_FAILED")
     await lab.start("app")
     await lab.send("orders", events, p)
     await lab.until(applied(writing), why="the program to write a dead letter")
-    # A program that goes on after the first error does not meet the second.
-    if not await lab.reached(applied(writing, times=2), within=COMMIT_S):
+    # A program that goes on after the first error does not meet the others.
+    if not await lab.reached(applied(writing, times=REFUSALS), within=REFUSED_S):
         writing.cancel()
     await lab.settle()
     await lab.aftershock()
