@@ -105,9 +105,12 @@ class Scheduler:
         headers += [("dlq.topic", message.topic()), ("dlq.partition", str(message.partition())),
                     ("dlq.offset", str(message.offset())), ("dlq.error", item.why),
                     ("dlq.attempts", str(item.attempts))]
-        self.producer.produce(
-            DLQ, message.value(), message.key(), headers=headers,
-            on_delivery=lambda error, _: self.buried(item, error))
+        try:
+            self.producer.produce(
+                DLQ, message.value(), message.key(), headers=headers,
+                on_delivery=lambda error, _: self.buried(item, error))
+        except KafkaException as error:  # refused before it was sent
+            self.buried(item, error)
 
     def buried(self, item, error):
         if error is None:
