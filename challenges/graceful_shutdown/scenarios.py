@@ -82,20 +82,42 @@ async def in_the_middle_of_an_order(lab: Lab) -> None:
     await go_on(lab)
 
 
+async def commit_takes_long(lab: Lab) -> None:
+    """The database takes its time to commit an invoice, and SIGTERM comes meanwhile. Exposes
+    programs that announce an invoice before it is durable."""
+    app = await lab.start("app")
+    events = orders(lab.rng, 3)
+    commit = await lab.sink.hold("invoices", row={"order_id": events[1].id}, at="commit")
+    _, sent, _ = await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
+    await lab.until(held(commit), why="an invoice to be committed")
+    await a_moment(lab, effect_of(sent, place="announcements"))
+    app.tell_to_stop()
+    await a_moment(lab, has_left(app) | ended(app))
+    await commit.release()
+    await app.ended_within()
+    await go_on(lab)
+
+
 async def announcement_under_way(lab: Lab) -> None:
-    """SIGTERM while announcements are on their way to Kafka, or still in the program. Exposes
-    programs that end without waiting until Kafka has them."""
+    """SIGTERM while announcements are on their way to Kafka, or still in the program. A program
+    that commits all the same is killed there, and what is on its way when it ends is lost. Exposes
+    programs that stop without waiting until Kafka has what they announce."""
     app = await lab.start("app")
     produce = lab.gateway.fault("Produce", times=None).hold()
     sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
     begun = effects_of(sent, at_least=1, place="invoices") | held(produce)
     await lab.until(begun, why="an invoice to be written")
     app.tell_to_stop()
+    early = given_away(*sent)
     # Whoever has left with announcements on their way is about to end without them.
-    if not await a_moment(lab, ended(app)) and has_left(app).holds(lab.history):
-        await a_moment(lab, ended(app))
-    # A program that takes the invoice back has nothing to announce.
-    produce.release()
+    if not await a_moment(lab, early | ended(app)) and has_left(app).holds(lab.history):
+        await a_moment(lab, early | ended(app))
+    if early.holds(lab.history):
+        await app.kill()
+    if ended(app).holds(lab.history):
+        produce.drop()
+    else:
+        produce.release()
     await app.ended_within()
     await go_on(lab)
 
@@ -119,11 +141,11 @@ async def ended_too_early(lab: Lab) -> None:
     await lab.aftershock()
 
 
-def given_away(sent: Sent) -> Condition:
-    """A commit has passed an order for good, whether or not a transaction ends."""
+def given_away(*sent: Sent) -> Condition:
+    """A commit has passed one of these orders for good, whether or not a transaction ends."""
     return Condition(
-        f"a commit past {sent.id}",
-        lambda h: any(c.api == "OffsetCommit" and passes(c, sent) for c in h.of(Commit)),
+        f"a commit past {' or '.join(s.id for s in sent)}",
+        lambda h: any(c.api == "OffsetCommit" and passes(c, s) for c in h.of(Commit) for s in sent),
     )
 
 

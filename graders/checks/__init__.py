@@ -38,6 +38,7 @@ CHECKS: dict[str, Check] = {
         Check(
             "EFF-6", "convergence", "The final state was what events add up to.", eff.convergence
         ),
+        Check("EFF-7", "told-too-early", "What was told was durable.", eff.told_too_early),
         Check("COM-1", "commit-ahead", "Offsets were committed after effects.", com.commit_ahead),
         Check("COM-2", "off-by-one", "The next offset was committed.", com.off_by_one),
         Check("COM-3", "non-contiguous", "Commits passed no open record.", com.non_contiguous),

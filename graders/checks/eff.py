@@ -36,6 +36,11 @@ taken for the identity. Such losses are reported here and not as EFF-1. Same gua
 counted once. Rows are compared by key, so order across keys does not matter; a missing row equals
 one with the values that the challenge gives for absence.
 
+**EFF-7 told-too-early.** A record tells of an event whose row in a table the grader had not let go
+by then, or had refused before: what is published must be durable. A row that came before the
+record, by the database's clock and with 50 ms to spare, clears it. It speaks only of rows that a
+fault of ours names.
+
 **One worked history** (EFF-2):
 
     #205 fetched  payments-1@41 -> app
@@ -54,7 +59,7 @@ from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding
 from graders.checks.run import Run, differs
-from graders.facts import Effect, Process, Sent, State
+from graders.facts import Effect, Fault, Process, Sent, State
 from graders.verdicts import Verdict
 
 WHY_LOST = (
@@ -64,6 +69,13 @@ WHY_LOST = (
 WHY_SKIPPED = (
     "The consumer began behind this record. A group without a committed offset begins where "
     'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
+)
+CLOCK_MARGIN_S = 0.05
+ENDED = ("released", "dropped", "cancelled")
+
+WHY_UNFINISHED = (
+    "What is published cannot be taken back. When the transaction rolls back, or the process dies, "
+    "others have acted on something that never was. Publish after the commit."
 )
 ONCE = "At most one effect per event is allowed; both cannot be true of an idempotent program."
 
@@ -420,3 +432,75 @@ def show(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {show(each)}" for name, each in value.items()) or "nothing"
     return "nothing" if value is None else str(value)
+
+
+def told_too_early(run: Run) -> Iterator[Finding]:
+    """EFF-7: records about an event whose row the grader was holding, or had refused, the first of
+    each event."""
+    seen: set[str] = set()
+    for effect in run.history.of(Effect):
+        if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
+            continue
+        if gate := unfinished_by(run, effect):
+            seen.add(effect.id)
+            yield unfinished(effect, gate)
+
+
+def unfinished_by(run: Run, record: Effect) -> Fault | None:
+    """The fault by which the row of a record's event was not there; None when it was, or may have
+    been."""
+    rows = [row for row in run.effect_rows(record.id) if row.partition is None]
+    if gate := hold_beyond(run, record):
+        return None if any(is_before(row, record) for row in rows) else gate
+    if any(is_before(row, record, CLOCK_MARGIN_S) for row in rows):
+        return None
+    return refusal_before(run, record)
+
+
+def is_before(row: Effect, record: Effect, margin_s: float = 0.0) -> bool:
+    """Whether a row was there before a record was seen, by their facts or by the database's clock:
+    another instance may have written it while the grader held the first attempt."""
+    return row.n < record.n or row.committed_t <= record.t + margin_s
+
+
+def refusal_before(run: Run, effect: Effect) -> Fault | None:
+    """A refusal of the row of a record's event before the record was there."""
+    refusals = (f for f in run.history.of(Fault) if effect.id in f.row.values())
+    refused = (f for f in refusals if f.what == "applied" and f.action.startswith("fail"))
+    return next((fault for fault in refused if fault.n < effect.n), None)
+
+
+def hold_beyond(run: Run, effect: Effect) -> Fault | None:
+    """A hold on the row of a record's event that was not over when the record was there."""
+    held: dict[str, Fault] = {}
+    over: set[str] = set()
+    for fault in run.history.of(Fault):
+        own = effect.id in fault.row.values() and fault.action.startswith("hold")
+        if own and fault.what == "applied" and fault.fault not in over:
+            held.setdefault(fault.fault, fault)
+        elif own and fault.what in ENDED and fault.n < effect.n:
+            over.add(fault.fault)
+            held.pop(fault.fault, None)
+    return next(iter(held.values()), None)
+
+
+def unfinished(effect: Effect, gate: Fault) -> Finding:
+    """EFF-7 about a record that was ahead of its row."""
+    return Finding(
+        "EFF-7",
+        Verdict.FAIL,
+        claim=f"{effect.id} was published before it was durable.",
+        first=FactRef(effect.n, wrote(effect)),
+        second=FactRef(gate.n, f"{not_done(gate)}: {gate.target}."),
+        both="A record tells others that something has happened; it had not, and might never.",
+        why=WHY_UNFINISHED,
+        rows=tuple(sorted((gate.n, effect.n))),
+        ids=(effect.id,),
+    )
+
+
+def not_done(gate: Fault) -> str:
+    """Why a row was not there yet."""
+    if gate.action.startswith("hold"):
+        return "The grader held this until later"
+    return "The database had refused this, and it was done only later, or never"

@@ -18,12 +18,9 @@ within a partition only. Which partitioner is used is free. Tombstones and recor
 known event are not looked at.
 
 **ORD-3 overtaking.** The grader was holding the effect of an event, or had refused it, and an
-effect of a later event of the key came first, whether the earlier one came at last or never. Also
-when a record tells of an event whose row in a table the grader had not let go by then, or had
-refused before: what is published must be durable (a row that came before the record, by the
-database's clock and with 50 ms to spare, clears it).
-Both speak only of effects that a fault of ours names, so it is beyond doubt that the program had
-met the earlier one. An event that was never met and never came is EFF-1's.
+effect of a later event of the key came first, whether the earlier one came at last or never. It
+speaks only of effects that a fault of ours names, so it is beyond doubt that the program had met
+the earlier one. An event that was never met and never came is EFF-1's.
 
 **ORD-4 cross-key independence.** While the grader held the effect of one event, the program had
 time for the records of other keys in the same partition, and of more than half of these keys
@@ -53,9 +50,6 @@ from graders.checks.run import Lane, Run
 from graders.facts import Effect, Fault, Stall, Waited
 from graders.verdicts import Verdict
 
-CLOCK_MARGIN_S = 0.05
-ENDED = ("released", "dropped", "cancelled")
-
 WHY_INVERTED = (
     "Kafka keeps the order within a partition. It is lost where two records of a key are worked on "
     "at once, where a failed one steps aside for the next, or where a producer without idempotence "
@@ -69,10 +63,6 @@ WHY_SPLIT = (
 WHY_OVERTAKEN = (
     "A change that fails or waits must keep the later ones of its key waiting, wherever it is "
     "tried again: a retry beside the main path lets them overtake."
-)
-WHY_UNFINISHED = (
-    "What is published cannot be taken back. When the transaction rolls back, or the process dies, "
-    "others have acted on something that never was. Publish after the commit."
 )
 WHY_BLOCKED = (
     "A partition holds many keys, and only records of one key need to wait for each other. A "
@@ -226,14 +216,8 @@ def key_name(effect: Effect) -> str:
 
 
 def overtaking(run: Run) -> Iterator[Finding]:
-    """ORD-3."""
-    yield from passed_over(run)
-    yield from told_too_early(run)
-
-
-def passed_over(run: Run) -> Iterator[Finding]:
-    """Effects of later events before that of one which the grader held or refused, the first of
-    each such event."""
+    """ORD-3: the first effect of a later event before that of one which the grader held or
+    refused, for each of these."""
     ranks = order_of_keys(run)
     for id, fault in faulted(run).items():
         if id in ranks and (late := overtaker(run, ranks, id, fault)):
@@ -284,78 +268,6 @@ def overtaken(run: Run, id: str, fault: Fault, late: Effect) -> Finding:
         places=(run.places[id][0], run.places[late.id][0]),
         ids=(id, late.id),
     )
-
-
-def told_too_early(run: Run) -> Iterator[Finding]:
-    """Records about an event whose row the grader was holding, or had refused, the first of each
-    event."""
-    seen: set[str] = set()
-    for effect in run.history.of(Effect):
-        if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
-            continue
-        if gate := unfinished_by(run, effect):
-            seen.add(effect.id)
-            yield unfinished(effect, gate)
-
-
-def unfinished_by(run: Run, record: Effect) -> Fault | None:
-    """The fault by which the row of a record's event was not there; None when it was, or may have
-    been."""
-    rows = [row for row in run.effect_rows(record.id) if row.partition is None]
-    if gate := hold_beyond(run, record):
-        return None if any(is_before(row, record) for row in rows) else gate
-    if any(is_before(row, record, CLOCK_MARGIN_S) for row in rows):
-        return None
-    return refusal_before(run, record)
-
-
-def is_before(row: Effect, record: Effect, margin_s: float = 0.0) -> bool:
-    """Whether a row was there before a record was seen, by their facts or by the database's clock:
-    another instance may have written it while the grader held the first attempt."""
-    return row.n < record.n or row.committed_t <= record.t + margin_s
-
-
-def refusal_before(run: Run, effect: Effect) -> Fault | None:
-    """A refusal of the row of a record's event before the record was there."""
-    refusals = (f for f in run.history.of(Fault) if effect.id in f.row.values())
-    refused = (f for f in refusals if f.what == "applied" and f.action.startswith("fail"))
-    return next((fault for fault in refused if fault.n < effect.n), None)
-
-
-def hold_beyond(run: Run, effect: Effect) -> Fault | None:
-    """A hold on the row of a record's event that was not over when the record was there."""
-    held: dict[str, Fault] = {}
-    over: set[str] = set()
-    for fault in run.history.of(Fault):
-        own = effect.id in fault.row.values() and fault.action.startswith("hold")
-        if own and fault.what == "applied" and fault.fault not in over:
-            held.setdefault(fault.fault, fault)
-        elif own and fault.what in ENDED and fault.n < effect.n:
-            over.add(fault.fault)
-            held.pop(fault.fault, None)
-    return next(iter(held.values()), None)
-
-
-def unfinished(effect: Effect, gate: Fault) -> Finding:
-    """ORD-3 about a record that was ahead of its row."""
-    return Finding(
-        "ORD-3",
-        Verdict.FAIL,
-        claim=f"{effect.id} was published before it was durable.",
-        first=FactRef(effect.n, wrote(effect)),
-        second=FactRef(gate.n, f"{not_done(gate)}: {gate.target}."),
-        both="A record tells others that something has happened; it had not, and might never.",
-        why=WHY_UNFINISHED,
-        rows=tuple(sorted((gate.n, effect.n))),
-        ids=(effect.id,),
-    )
-
-
-def not_done(gate: Fault) -> str:
-    """Why a row was not there yet."""
-    if gate.action.startswith("hold"):
-        return "The grader held this until later"
-    return "The database had refused this, and it was done only later, or never"
 
 
 def independence(run: Run) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from graders.history import History, Recorder
 CHANGES, UPDATES = "changes.t1", "updates.t1"
 CHECKED = (
     *HARNESS,
-    *("ORD-1", "ORD-2", "ORD-3", "ORD-4", "REB-1", "REB-3", "GRD-2", "GRD-3", "GRD-4"),
+    *("ORD-1", "ORD-2", "ORD-3", "ORD-4", "EFF-7", "REB-1", "REB-3", "GRD-2", "GRD-3", "GRD-4"),
     *("EFF-1", "EFF-2", "EFF-3", "EFF-5", "COM-1", "COM-3", "COM-5"),
 )
 

@@ -198,7 +198,7 @@ def test_a_record_about_a_row_that_is_held_was_published_too_early():
     tale.publish("app", "a", 1)
     tale.fault("released", "a", 1)
     tale.apply("app", "a", 1)
-    assert found(tale.end()) == {"ORD-3": FAIL}
+    assert found(tale.end()) == {"EFF-7": FAIL}
 
 
 def test_a_record_that_was_there_before_its_row_was_held_was_published_too_early():
@@ -207,7 +207,7 @@ def test_a_record_that_was_there_before_its_row_was_held_was_published_too_early
     tale.fault("applied", "a", 1)
     tale.fault("released", "a", 1)
     tale.apply("app", "a", 1)
-    assert found(tale.end()) == {"ORD-3": FAIL}
+    assert found(tale.end()) == {"EFF-7": FAIL}
 
 
 @pytest.mark.parametrize("comes_at_last", [True, False])
@@ -219,7 +219,7 @@ def test_a_record_about_a_row_that_was_refused_was_published_too_early(comes_at_
         tale.fetch("app", 0, 0, 0)
     if comes_at_last:
         tale.apply("app", "a", 1)
-    assert found(tale.end())["ORD-3"] == FAIL
+    assert found(tale.end())["EFF-7"] == FAIL
 
 
 def test_a_record_whose_row_is_seen_a_moment_later_is_fine():

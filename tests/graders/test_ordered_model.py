@@ -176,7 +176,7 @@ MUTATIONS: dict[Mutation, tuple[dict[str, Verdict], set[str]]] = {
     take_key: ({"ORD-2": FAIL}, set()),
     late_owner: ({"REB-1": FAIL}, set()),
     no_commit: ({"REB-3": FAIL}, set()),
-    strike_first: ({"ORD-3": FAIL}, MOVED | {"REB-1", "REB-3"}),
+    strike_first: ({"ORD-3": FAIL}, MOVED | {"REB-1", "REB-3", "EFF-7"}),
 }
 
 
