@@ -29,6 +29,7 @@ STARTED_S = 15.0
 USUALLY_S = 8.0
 # How long a program gets for what it may not do, or need not.
 TEMPTATION_S = 1.5
+REFUSALS = 4  # a program that ends at each error is started again five times
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -131,8 +132,8 @@ async def late_commit(lab: Lab) -> None:
 
 async def rolled_back(lab: Lab) -> None:
     """A transaction of the back office is rolled back, so its id is missing for ever, and the
-    database refuses the commit of a command twice. Exposes programs that wait for missing ids, and
-    those that go on after a refusal."""
+    database refuses the commit of a command four times. Exposes programs that wait for missing ids,
+    and those that go on after a refusal, or after some."""
     async with Office(lab) as office:
         await lab.start("app")
         gone = await office.begin()
@@ -141,11 +142,11 @@ async def rolled_back(lab: Lab) -> None:
         await gone.rollback()
         bookings = some_bookings(lab.rng, 2)
         events = commands(lab.rng, [*bookings, *bookings])
-        refused = await refuse_commit(lab, events[0], times=2)
+        refused = await refuse_commit(lab, events[0], REFUSALS)
         await lab.send("commands", events)
         await lab.until(applied(refused), STARTED_S, "the program to commit a change")
-        # A program that goes on after the first refusal does not meet the second.
-        await lab.reached(applied(refused, times=2) & behind.published, within=USUALLY_S)
+        # A program that goes on after the first refusal does not meet the others.
+        await lab.reached(applied(refused, REFUSALS) & behind.published, within=USUALLY_S)
         await lab.settle()
         await lab.aftershock()
 
