@@ -108,11 +108,10 @@ async def announcement_under_way(lab: Lab) -> None:
     begun = effects_of(sent, at_least=1, place="invoices") | held(produce)
     await lab.until(begun, why="an invoice to be written")
     app.tell_to_stop()
-    early = given_away(*sent)
     # Whoever has left with announcements on their way is about to end without them.
-    if not await a_moment(lab, early | ended(app)) and has_left(app).holds(lab.history):
-        await a_moment(lab, early | ended(app))
-    if early.holds(lab.history):
+    if not await a_moment(lab, ended(app)) and has_left(app).holds(lab.history):
+        await a_moment(lab, ended(app))
+    if given_away(*sent).holds(lab.history):
         await app.kill()
     if ended(app).holds(lab.history):
         produce.drop()
