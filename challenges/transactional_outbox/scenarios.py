@@ -8,6 +8,7 @@ from challenges.transactional_outbox.office import Office, published
 from graders.conditions import (
     Condition,
     applied,
+    committed_past,
     effect_of,
     effects_of,
     held,
@@ -29,6 +30,7 @@ STARTED_S = 15.0
 USUALLY_S = 8.0
 # How long a program gets for what it may not do, or need not.
 TEMPTATION_S = 1.5
+COMMIT_TIMER_S = 6.0  # longer than the usual one
 REFUSALS = 4  # a program that ends at each error is started again five times
 
 
@@ -181,9 +183,9 @@ async def redelivered(lab: Lab) -> None:
     """Commands are sent again behind later ones, and the program is killed when it has carried out
     some and committed no offset. Exposes programs that carry out a command again."""
     bookings = some_bookings(lab.rng, 3)
-    events = commands(lab.rng, bookings * 4)
+    events = commands(lab.rng, bookings * 8)
     commits = lab.commits(times=None).hold()
-    sent = await lab.send("commands", [*events[:6], *events[:2], *events[6:], *events[4:8]])
+    sent = await lab.send("commands", [*events[:6], *events[:2], *events[6:], *events[:8]])
     app = await lab.start("app")
     await lab.until(effects_of(sent, at_least=1), STARTED_S, "a command to be carried out")
     await app.kill()
@@ -266,6 +268,27 @@ async def killed_at_each_commit(lab: Lab) -> None:
         sent = await lab.send("commands", commands(lab.rng, [booking]))
         await lab.kill_at_commits(app, commit, marked(sent))
         await lab.reached(marked(sent), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def killed_before_change(lab: Lab) -> None:
+    """SIGKILL while the database lets the commit of a change wait, once the offset of its command
+    is committed or after 6 s, longer than the usual commit timer. Exposes programs that let go of
+    a command before it is carried out."""
+    app = await lab.start("app")
+    booking, other = some_bookings(lab.rng, 2)
+    partition = lab.rng.choice(range(PARTITIONS))
+    known = await lab.send("commands", commands(lab.rng, [other]), partition)
+    await lab.reached(marked(known), within=STARTED_S)
+    event = command(lab.rng, booking)
+    change = await lab.sink.hold(OUTBOX, row={"change_id": event.id}, at="commit")
+    (sent,) = await lab.send("commands", [event], partition)
+    await lab.until(held(change), STARTED_S, "the program to commit a change")
+    await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
+    await app.kill()
+    await change.drop()
+    await lab.start("app")
     await lab.settle()
     await lab.aftershock()
 

@@ -189,7 +189,7 @@ def ahead(
         check,
         Verdict.FAIL if gate or lost else Verdict.WARN,
         claim=f"{commit.instance} committed past {id} ({place}) before its effect was durable"
-        + ("." if not rows else ", though nothing was lost in this run."),
+        + ("." if not rows else ", though it was not lost."),
         brief=f"{commit.instance} committed past an event before its effect was durable.",
         first=FactRef(
             commit.n,

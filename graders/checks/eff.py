@@ -26,7 +26,8 @@ to family DLQ. Speaks only when the log is known: the topics were read to their 
 that was acknowledged.
 
 **EFF-4 over-dedup.** An event was read, its effect is missing, and another event that looks the
-same except for its id has one: the program took equal content for equal identity. Also when a run
+same except for its id, and was not read later, has one: the program took equal content for equal
+identity. Also when a run
 without any crash left each key with exactly one effect although keys had more events: the key was
 taken for the identity. Such losses are reported here and not as EFF-1. Same guards as EFF-1.
 
@@ -275,9 +276,16 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
         if run.effect_rows(id) or not any(run.fetch_of(place) for place in run.places[id]):
             continue  # what had an effect elsewhere, or was never read, was not taken for anything
         sent = run.first_sent[id]
-        if twin := by_look.get(look(sent)) or seen.get(sent.key):
+        twin = by_look.get(look(sent)) or seen.get(sent.key)
+        if twin and read_at(run, twin.id) <= read_at(run, id):
             found.append((id, twin))
     return found
+
+
+def read_at(run: Run, id: str) -> int:
+    """Number of the fact by which the program was first handed an event."""
+    fetches = [fetch.n for place in run.places[id] if (fetch := run.fetch_of(place))]
+    return min(fetches, default=len(run.history))
 
 
 def look(sent: Sent) -> str:

@@ -6,25 +6,28 @@ import os
 import signal
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 ENV = os.environ
 GIVE_UP_S = 2.5
 INSERT = "insert into invoices (order_id, customer, amount) values ($1, $2, $3)"
 
 
-class Service:
+class Service(ConsumerRebalanceListener):
     def __init__(self, stopping):
         self.stopping = stopping
         self.done = {}
+        self.in_hand = asyncio.Lock()
+        self.assignment = 0  # counts: what was fetched before another one is not ours any more
 
     async def run(self):
         servers = ENV["KAFKA_BOOTSTRAP_SERVERS"]
         self.database = await asyncpg.connect(ENV["DATABASE_URL"])
         self.producer = AIOKafkaProducer(bootstrap_servers=servers)
         self.consumer = AIOKafkaConsumer(
-            ENV["ORDERS_TOPIC"], bootstrap_servers=servers, group_id=ENV["GROUP_ID"],
+            bootstrap_servers=servers, group_id=ENV["GROUP_ID"],
             client_id=ENV["INSTANCE_ID"], enable_auto_commit=False, auto_offset_reset="earliest")
+        self.consumer.subscribe([ENV["ORDERS_TOPIC"]], listener=self)
         await self.producer.start()
         await self.consumer.start()
         try:
@@ -35,16 +38,34 @@ class Service:
             await self.producer.stop()
             await self.database.close()
 
+    async def on_partitions_revoked(self, revoked):
+        """The rebalance waits until the order in hand is done and what is done is committed."""
+        async with self.in_hand:
+            self.assignment += 1
+            await self.commit()
+
+    async def on_partitions_assigned(self, assigned):
+        pass
+
     async def serve(self):
         while not self.stopping.is_set():
             batches = await self.consumer.getmany(timeout_ms=200, max_records=10)
+            assignment = self.assignment
             for partition, records in batches.items():
                 for record in records:
-                    if self.stopping.is_set():
-                        return
-                    await self.handle(json.loads(record.value))
-                    self.done[partition] = record.offset + 1
-            await self.commit()
+                    if not await self.take(partition, record, assignment):
+                        break
+            async with self.in_hand:
+                await self.commit()
+
+    async def take(self, partition, record, assignment):
+        """Deal with a record, unless it is not ours any more or we were told to stop."""
+        async with self.in_hand:
+            if self.stopping.is_set() or assignment != self.assignment:
+                return False
+            await self.handle(json.loads(record.value))
+            self.done[partition] = record.offset + 1
+            return True
 
     async def handle(self, order):
         await self.database.execute(INSERT, order["id"], order["customer"], order["amount"])
