@@ -30,7 +30,7 @@ ATTEMPTS = 4
 COMMIT_S = 6.0
 MUTE_S = 16.0  # four attempts of 3 s, and their pauses
 # A program that ends at each error is started again five times, and takes a second each.
-REFUSALS, REFUSED_S = 3, 10.0
+REFUSALS, REFUSED_S = 4, 12.0
 
 
 def expected(value: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -347,7 +347,7 @@ async def dlq_down_and_killed(lab: Lab) -> None:
 
 
 async def dlq_refuses(lab: Lab) -> None:
-    """The dead-letter topic refuses the first write three times, as without the right to write.
+    """The dead-letter topic refuses the first write four times, as without the right to write.
     Exposes programs that swallow the error and commit, that never look whether there was one, or
     that give up some day. (One dead letter, and nothing written before: else idempotent producers
     of more than one client lose count of their sequence numbers, which is not the program's fault.)
