@@ -27,9 +27,9 @@ that was acknowledged.
 
 **EFF-4 over-dedup.** An event was read, its effect is missing, and another event that looks the
 same except for its id, and was not read later, has one: the program took equal content for equal
-identity. Also when a run
-without any crash left each key with exactly one effect although keys had more events: the key was
-taken for the identity. Such losses are reported here and not as EFF-1. Same guards as EFF-1.
+identity. Also when a run without any crash left each key with exactly one effect although keys had
+more events: the key was taken for the identity. Such losses are reported here and not as EFF-1.
+Same guards as EFF-1.
 
 **EFF-5 divergence.** Two effects of one event carry different values.
 
