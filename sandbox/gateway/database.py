@@ -4,7 +4,7 @@ says and on what tells it of its commits."""
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sandbox.gateway.database_messages import (
     READY_SIZE,
@@ -33,6 +33,13 @@ class CommitMatch:
         return COMMITS
 
 
+class Said(NamedTuple):
+    """Statements, and the state of the session in which they were said."""
+
+    statements: Sequence[bytes]
+    state: bytes
+
+
 @dataclass(frozen=True)
 class SavingMatch:
     """A match of what would make something durable: a COMMIT, or a statement outside of a
@@ -41,8 +48,8 @@ class SavingMatch:
     instance: str | None
     targets = (SAVINGS,)
 
-    def accepts(self, instance: str, request: bool) -> bool:
-        return self.instance in (None, instance) and request
+    def accepts(self, instance: str, request: Said) -> bool:
+        return self.instance in (None, instance) and would_save(*request)
 
     def __str__(self) -> str:
         return SAVINGS
@@ -174,8 +181,8 @@ class ProgramEnd(End):
     def _take(self, data: bytes) -> None:
         way = self._way
         assert way is not None, "nothing is read before `join`"
-        saves = bool(way.state) and would_save(self._statements.read(data), way.state)
-        if faults := way.choose(SAVINGS, saves):
+        statements = self._statements.read(data) if way.state else []  # before, it is let in
+        if faults := way.choose(SAVINGS, Said(statements, way.state)):
             self._keep(faults, data)
         else:
             self._pass_on(data)
