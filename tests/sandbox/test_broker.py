@@ -14,8 +14,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from sandbox import assets, broker, daemon
 from sandbox.broker import Broker
+from sandbox.gateway.gateway import kafka_codec
 from sandbox.home import home
 from sandbox.process import Identity, SandboxError, service_user, sweep
+from tests.sandbox.gateway.stage import Raw
 from tests.sandbox.waiting import freeze, until
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_state")]
@@ -75,10 +77,11 @@ async def test_a_transaction_commits_at_once(running: Broker):
 
 
 async def test_programs_are_told_the_address_of_the_door(running: Broker):
-    host, port = running.app_address
-    admin = AdminClient({"bootstrap.servers": f"{host}:{port}", "log_level": 0})
-    told = admin.list_topics(timeout=10).brokers.values()
-    assert [(b.host, b.port) for b in told] == [("127.0.0.1", 9092)]
+    # Asked in the protocol: a client would go on to the address that it was told.
+    raw = Raw(kafka_codec(), *await asyncio.open_connection(*running.app_address))
+    told = await raw.call("Metadata", 12, {"Topics": None})
+    raw.writer.close()
+    assert [(b["Host"], b["Port"]) for b in told["Brokers"]] == [("127.0.0.1", 9092)]
 
 
 async def test_it_says_its_version(running: Broker):
