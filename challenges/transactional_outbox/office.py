@@ -1,7 +1,9 @@
 """The back office, played by the grader: it changes bookings in transactions of its own."""
 
 import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -17,9 +19,10 @@ BOOK = """
     returning version
 """
 NOTE = """
-    insert into public.outbox (id, change_id, booking, version, seats)
-    values (%(id)s, %(change_id)s, %(booking)s, %(version)s, %(seats)s)
+    insert into public.outbox (id, change_id, booking, version, seats, created_at)
+    values (%(id)s, %(change_id)s, %(booking)s, %(version)s, %(seats)s, now() - %(age)s)
 """
+NOW = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ class Office:
         await transaction.begin()
         return transaction
 
-    async def change(self, booking: str, seats: int) -> Change:
-        """Change a booking and commit at once."""
+    async def change(self, booking: str, seats: int, age: timedelta = NOW) -> Change:
+        """Change a booking and commit at once; `age` is how old its row says that it is."""
         transaction = await self.begin()
-        change = await transaction.change(booking, seats)
+        change = await transaction.change(booking, seats, age)
         await transaction.end("commit")
         return change
 
@@ -93,9 +96,9 @@ class Transaction:
         drawn = await self._connection.execute("select nextval('public.outbox_id_seq') as id")
         self._id = (await drawn.fetchone() or {})["id"]
 
-    async def change(self, booking: str, seats: int) -> Change:
+    async def change(self, booking: str, seats: int, age: timedelta = NOW) -> Change:
         """Change a booking; this waits while another transaction has it in hand."""
-        told = {"id": self._id, "booking": booking, "seats": seats}
+        told = {"id": self._id, "booking": booking, "seats": seats, "age": age}
         told["change_id"] = f"off-{self._lab.rng.getrandbits(48):012x}"
         row = await (await self._connection.execute(BOOK, told)).fetchone()
         assert row is not None
@@ -116,3 +119,13 @@ class Transaction:
         """End it by this statement, and its connection."""
         await self._connection.execute(how)
         await self._connection.close()
+
+
+@contextlib.asynccontextmanager
+async def elsewhere(lab: Lab) -> AsyncIterator[None]:
+    """A transaction in another database of the same server is open until the block ends."""
+    other = await psycopg.AsyncConnection.connect(lab.database.admin_dsn, dbname="postgres")
+    async with other:
+        await other.execute("select pg_current_xact_id()")
+        lab.tell("A transaction begins in another database of the server.")
+        yield

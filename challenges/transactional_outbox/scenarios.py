@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from challenges.transactional_outbox.office import Office, published
+from challenges.transactional_outbox.office import Office, elsewhere, published
 from graders.conditions import (
     Condition,
     applied,
@@ -93,11 +94,11 @@ def writes(lab: Lab, **match: Any) -> FaultBuilder:
 
 async def quiet_day(lab: Lab) -> None:
     """No fault at all; commands and the back office take turns. Exposes programs that publish only
-    their own changes, that miss what was there before they started, that write without the booking
-    as key, and that take two commands of the same content for one."""
+    their own changes, that miss what was there before they started or is hours old, that write
+    without the booking as key, and that take two commands of the same content for one."""
     before, *bookings = some_bookings(lab.rng, 5)
     async with Office(lab) as office:
-        early = await office.change(before, lab.rng.randrange(9))
+        early = await office.change(before, lab.rng.randrange(9), age=timedelta(hours=9))
         await office.change(bookings[0], lab.rng.randrange(9))
         sent = await lab.send("commands", commands(lab.rng, bookings))
         await lab.start("app")
@@ -134,9 +135,10 @@ async def late_commit(lab: Lab) -> None:
 
 async def rolled_back(lab: Lab) -> None:
     """A transaction of the back office is rolled back, so its id is missing for ever, and the
-    database refuses the commit of a command four times. Exposes programs that wait for missing ids,
-    and those that go on after a refusal, or after some."""
-    async with Office(lab) as office:
+    database refuses the commit of a command four times; a transaction of another database is open
+    all the time. Exposes programs that wait for missing ids or for any transaction, and those that
+    go on after a refusal, or after some."""
+    async with Office(lab) as office, elsewhere(lab):
         await lab.start("app")
         gone = await office.begin()
         await gone.change(new_booking(lab.rng), lab.rng.randrange(9))
@@ -217,6 +219,27 @@ async def aborted_commit(lab: Lab) -> None:
         await lab.aftershock()
 
 
+async def back_office_first(lab: Lab) -> None:
+    """A command comes while the back office changes the same booking, which then commits: a new
+    booking, and one that the program knows. Exposes programs that find the next version first and
+    take it for a repeat, or for an error, when somebody else has it."""
+    known, new = some_bookings(lab.rng, 2)
+    async with Office(lab) as office:
+        await lab.start("app")
+        sent = await lab.send("commands", commands(lab.rng, [known]))
+        await lab.reached(marked(sent), within=STARTED_S)
+        for booking in (known, new):
+            theirs = await lab.sink.hold(OUTBOX, row={"booking": booking}, at="commit")
+            lab.promise(office.take(booking, lab.rng.randrange(9)))
+            await lab.until(held(theirs), why="the back office to change a booking")
+            sent = await lab.send("commands", commands(lab.rng, [booking]))
+            await lab.reached(waited_for(theirs), within=USUALLY_S)
+            await theirs.release()
+            await lab.reached(marked(sent), within=USUALLY_S)
+        await lab.settle()
+        await lab.aftershock()
+
+
 async def crash_before_publishing(lab: Lab) -> None:
     """SIGKILL when the event of a change is about to be written, once its row is marked or after
     1.5 s. Exposes programs that publish what they have in hand and do not look for what they owe,
@@ -254,6 +277,20 @@ async def crash_before_marking(lab: Lab) -> None:
     await app.kill()
     await marking.drop()
     await lab.start("app")
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def refused_mark(lab: Lab) -> None:
+    """The database refuses four times to mark a row. Exposes programs that do not look whether a
+    row is marked."""
+    event = command(lab.rng, new_booking(lab.rng))
+    row = {"change_id": event.id, "published": True}
+    refused = await lab.sink.fail(OUTBOX, row=row, times=REFUSALS, at="commit")
+    await lab.start("app")
+    sent = await lab.send("commands", [event])
+    await lab.until(applied(refused), STARTED_S, "the program to mark the row")
+    await lab.reached(applied(refused, REFUSALS) & marked(sent), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
 
