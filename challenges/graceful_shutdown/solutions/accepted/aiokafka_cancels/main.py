@@ -33,10 +33,12 @@ class Service(ConsumerRebalanceListener):
         try:
             await self.serve()
         finally:
+            # A statement that was cancelled may still be done until the database has said so, which
+            # this waits for: only then may others have the partitions.
+            await self.database.close()
             await self.commit()
             await self.consumer.stop()
             await self.producer.stop()
-            await self.database.close()
 
     async def on_partitions_revoked(self, revoked):
         """The rebalance waits until the order in hand is done and what is done is committed."""
