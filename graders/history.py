@@ -59,6 +59,11 @@ class History:
         return found[-1] if found else None  # type: ignore[return-value]
 
     @property
+    def seconds(self) -> float:
+        """From the beginning of the history to its last fact."""
+        return self._facts[-1].t if self._facts else 0.0
+
+    @property
     def began(self) -> facts.ScenarioBegan:
         """The first fact, which says what was played."""
         return self.of(facts.ScenarioBegan)[0]

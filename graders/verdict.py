@@ -99,12 +99,14 @@ def wants_another(attempts: Sequence[Attempt], *, known: Collection[str] = ()) -
 @dataclass(frozen=True)
 class ScenarioOutcome:
     """A scenario's verdict for each check, with the findings behind them and the history that each
-    finding speaks of. `skipped` says why it was not played at all."""
+    finding speaks of; how many attempts there were, and how long they took together. `skipped` says
+    why it was not played at all."""
 
     name: str
     verdicts: Mapping[str, Verdict]
     findings: Sequence[tuple[Finding, History]] = field(default=())
     attempts: int = 0
+    seconds: float = 0.0
     skipped: str = ""
 
     @property
@@ -162,7 +164,8 @@ def conclude(
         findings = [(f, h) for f, h in findings if f.check not in LIVENESS]
         findings += [(finding, stuck[0].history) for finding in once]
         verdicts |= {finding.check: finding.verdict for finding in once}
-    return ScenarioOutcome(name, verdicts, findings, len(attempts))
+    seconds = sum(attempt.history.seconds for attempt in attempts)
+    return ScenarioOutcome(name, verdicts, findings, len(attempts), seconds)
 
 
 def once_only(attempt: Attempt, attempts: int) -> list[Finding]:

@@ -32,7 +32,9 @@ ORDERS_AFTER = 5
 # How long a story waits, by any clock, for what only a wrong program does: a right one is kept
 # waiting meanwhile. Below the 2 s in which Kafka is said to answer: some clients give up then.
 MOMENT_S, LONGER_S = 1.0, 1.6
-JOINED_S = 5.0  # for another instance to get a partition of one that should not let go of it
+# The same for another instance to get a partition of one that should not let go of it. Well below
+# the 10 s after which a group goes on without a member of aiokafka that does not join again.
+JOINED_S = 5.0
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -282,13 +284,15 @@ async def another_comes(lab: Lab) -> None:
     """Another instance comes while an invoice waits in the database. Exposes programs that let go
     of a partition while they have an order of it in their hands: it is done twice."""
     first = await lab.start("first")
+    joining = await lab.start_to_join("second")
+    second = lab.instances["second"]
     events = orders(lab.rng, 5)
     row = await lab.sink.hold("invoices", row={"order_id": events[2].id})
     await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(row), why="an invoice to be written")
-    second = await lab.start("second")
+    joining.release()
     # The first one hears of it by its next heartbeat, in 3 s by default.
-    await lab.reached(owns(second), within=JOINED_S)
+    await a_moment(lab, owns(second), JOINED_S)
     await row.release()
     await lab.until_shared(2, why=f"{first.name} and {second.name} to share the partitions")
     await lab.settle()

@@ -147,6 +147,7 @@ def scenario_part(challenge: Challenge, outcome: ScenarioOutcome) -> dict[str, A
         "visible": scenario.visible,
         "verdict": outcome.verdict,
         "attempts": outcome.attempts,
+        "seconds": round(outcome.seconds, 3),
         "detail": outcome.detail,
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -157,6 +158,13 @@ def test_a_program_that_could_not_be_started_is_told_why():
     assert result.exit_code == 1
     assert "There is no main.py." in as_text(result)
     assert "There is no main.py." in as_html(result)
+
+
+@pytest.mark.parametrize(("attempts", "told"), [(1, "12.3 s<"), (2, "12.3 s, played 2 times<")])
+def test_a_page_says_how_long_a_scenario_took_and_how_often_it_was_played(attempts, told):
+    outcome = conclude("a_tale", [judge(steady().end(), ALL)], ALL)
+    outcome = replace(outcome, attempts=attempts, seconds=12.34)
+    assert told in as_html(build(challenge(), 7, "process", [outcome], {}, {}))
 
 
 def test_text_and_page_show_the_same_card():

@@ -54,6 +54,14 @@ def unexercised() -> Attempt:
     return judge(tale.end(), ALL)
 
 
+def test_a_scenario_took_as_long_as_its_attempts_together():
+    first, second = stuck(), good()
+    outcome = conclude("a_tale", [first, second], ALL)
+    assert first.history.seconds > 0
+    assert outcome.seconds == first.history.seconds + second.history.seconds
+    assert skipped("a_tale", "not played", ALL).seconds == 0
+
+
 def test_the_order_of_verdicts():
     assert worst([PASS, WARN]) == WARN
     assert worst([WARN, INCONCLUSIVE, PASS]) == INCONCLUSIVE
