@@ -11,6 +11,9 @@ from decision_guide.answers import Answers
 from decision_guide.model import Model
 
 FORMAT = "offsetzero-guide-result/1"
+DECIMALS = 9
+"""Decimals of a number in a document. The last digits of a float depend on the processor (numpy
+and its BLAS sum in another order on each kind); nine are the tolerance within which scores tie."""
 
 
 @dataclass(frozen=True)
@@ -288,9 +291,11 @@ class Result:
 
 
 def plain(value: Any) -> Any:
-    """Records as dicts, tuples as lists, all the way down."""
+    """Records as dicts, tuples as lists, numbers rounded to DECIMALS, all the way down."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return round(value, DECIMALS) + 0.0  # -0.0, if rounding left one, becomes 0.0
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
