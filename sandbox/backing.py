@@ -26,7 +26,8 @@ class Backing:
             broker, databases = await asyncio.gather(*starts)
         except BaseException:
             for start in starts:
-                start.cancel()
+                if not start.cancelling():  # a second time would cut off its cleaning up
+                    start.cancel()
             for started in await asyncio.gather(*starts, return_exceptions=True):
                 if isinstance(started, Daemon):
                     await started.kill()

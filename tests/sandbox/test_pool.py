@@ -8,9 +8,10 @@ import pytest
 
 from sandbox import broker, pool
 from sandbox.backing import Backing
+from sandbox.broker import Broker
 from sandbox.home import home
 from sandbox.pool import Pool
-from sandbox.postgres import database_server
+from sandbox.postgres import DatabaseServer, database_server
 from sandbox.process import SandboxError
 from tests.sandbox.waiting import freeze, until
 
@@ -169,3 +170,30 @@ async def test_when_none_can_be_had_the_error_says_why(monkeypatch, tmp_path: Pa
         async with lender.lend():
             pass
     await lender.close()
+
+
+async def test_a_start_that_is_given_up_is_not_hurried_while_it_cleans_up(monkeypatch):
+    cleaned = asyncio.Event()
+
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async def cleans_up() -> None:
+        try:
+            await for_ever()
+        finally:
+            await turns(10)  # the broker's start is gone by then, and who waits has heard of it
+            cleaned.set()
+
+    monkeypatch.setattr(Broker, "start", for_ever)
+    monkeypatch.setattr(DatabaseServer, "start", cleans_up)
+    start = asyncio.create_task(Backing.start())
+    await turns(3)  # both have begun
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert cleaned.is_set()
