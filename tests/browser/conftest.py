@@ -15,7 +15,7 @@ expect.set_options(timeout=PATIENCE_MS)
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium")
+        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium-headless-shell")
     with state_folder() as folder, served(folder) as platform:
         yield platform
 
