@@ -63,5 +63,10 @@ class Backing:
                 wait.cancel()
 
     async def kill(self) -> None:
-        """End both at once and remove their data."""
-        await asyncio.gather(*(service.kill() for service in self.services))
+        """End both at once and remove their data, also when the caller is cancelled meanwhile."""
+        killing = asyncio.gather(*(service.kill() for service in self.services))
+        try:
+            await asyncio.shield(killing)
+        except asyncio.CancelledError:
+            await killing
+            raise

@@ -132,6 +132,14 @@ async def test_a_closed_pool_leaves_nothing(started: list[Backing]):
     await lender.close()
 
 
+async def test_a_pool_closed_while_it_destroys_a_dead_one_leaves_nothing(
+    filled: Pool, started: list[Backing]
+):
+    os.kill(started[0].broker.pid, signal.SIGKILL)
+    await until(lambda: not filled.warm)  # it is being destroyed
+    await filled.close()
+
+
 @pytest.mark.parametrize("kind", ["broker", "database"])
 async def test_a_pool_closed_while_it_starts_leaves_nothing(started: list[Backing], kind: str):
     lender = Pool()
