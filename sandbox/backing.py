@@ -1,10 +1,12 @@
 """The backing services of one submission: a Kafka broker and a PostgreSQL server of its own."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.broker import Broker
-from sandbox.daemon import Daemon
+from sandbox.daemon import Daemon, to_the_end
 from sandbox.postgres import DatabaseServer
 
 
@@ -18,21 +20,15 @@ class Backing:
     @classmethod
     async def start(cls) -> "Backing":
         """Return both once they answer; SandboxError when one does not start."""
-        starts = (
-            asyncio.ensure_future(Broker.start()),
-            asyncio.ensure_future(DatabaseServer.start()),
+        starts: tuple[asyncio.Task[Broker], asyncio.Task[DatabaseServer]] = (
+            asyncio.create_task(Broker.start()),
+            asyncio.create_task(DatabaseServer.start()),
         )
         try:
-            broker, databases = await asyncio.gather(*starts)
+            return cls(*await asyncio.gather(*starts))
         except BaseException:
-            for start in starts:
-                if not start.cancelling():  # a second time would cut off its cleaning up
-                    start.cancel()
-            for started in await asyncio.gather(*starts, return_exceptions=True):
-                if isinstance(started, Daemon):
-                    await started.kill()
+            await to_the_end(give_up(starts))
             raise
-        return cls(broker, databases)
 
     @property
     def services(self) -> tuple[Daemon, ...]:
@@ -64,9 +60,16 @@ class Backing:
 
     async def kill(self) -> None:
         """End both at once and remove their data, also when the caller is cancelled meanwhile."""
-        killing = asyncio.gather(*(service.kill() for service in self.services))
-        try:
-            await asyncio.shield(killing)
-        except asyncio.CancelledError:
-            await killing
-            raise
+        async with asyncio.TaskGroup() as both:
+            for service in self.services:
+                both.create_task(service.kill())
+
+
+async def give_up(starts: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel what is still starting, and kill what has started."""
+    for start in starts:
+        if not start.cancelling():  # a second time would cut off its cleaning up
+            start.cancel()
+    for started in await asyncio.gather(*starts, return_exceptions=True):
+        if isinstance(started, Daemon):
+            await started.kill()

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from sandbox.process import SandboxError, Scratch, spawn, started
 
@@ -67,7 +67,10 @@ class Daemon:
         await self._process.wait()
 
     async def kill(self) -> None:
-        """End it at once and remove its folder."""
+        """End it at once and remove its folder, also when the caller is cancelled meanwhile."""
+        await to_the_end(self._kill())
+
+    async def _kill(self) -> None:
         await self._kill_process()
         await asyncio.to_thread(self._scratch.remove)
 
@@ -109,6 +112,21 @@ class Daemon:
             f"The {self.NAME} {what} while starting ({START_TIMEOUT:.0f} s "
             f"allowed). Its last words: {log[-2000:].strip() or '(none)'}"
         )
+
+
+async def to_the_end(deed: Coroutine[Any, Any, T]) -> T:
+    """Return what `deed` returns. It goes on when the caller is cancelled, however often, and that
+    is raised when it is through."""
+    doing = asyncio.ensure_future(deed)
+    cancelled: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
+    return doing.result()
 
 
 async def on_free_ports(start: Callable[[], Awaitable[T]]) -> T:

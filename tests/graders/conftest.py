@@ -22,7 +22,7 @@ def state() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "OFFSETZERO_STATE", str(folder))
         yield folder
-    shutil.rmtree(folder, ignore_errors=True)  # what is left in it has tests of its own
+    shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

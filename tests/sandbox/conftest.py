@@ -22,7 +22,7 @@ def state() -> Iterator[Path]:
     yield folder
     if Cluster.platform().folder.exists():
         asyncio.run(Cluster.platform().stop())
-    shutil.rmtree(folder, ignore_errors=True)  # what is left in it has tests of its own
+    shutil.rmtree(folder)
     if before is None:
         del os.environ["OFFSETZERO_STATE"]
     else:

@@ -205,3 +205,28 @@ async def test_a_start_that_is_given_up_is_not_hurried_while_it_cleans_up(monkey
     with pytest.raises(asyncio.CancelledError):
         await start
     assert cleaned.is_set()
+
+
+@pytest.mark.parametrize("service", [Broker, DatabaseServer])
+async def test_a_start_that_fails_is_ended_to_the_end_also_when_cancelled(
+    monkeypatch, service: type[Broker | DatabaseServer]
+):
+    answers, kills = service._first_answer, service._kill_process
+    ended: list[Broker | DatabaseServer] = []
+
+    async def fails_then(self) -> None:
+        await answers(self)
+        raise SandboxError("no")
+
+    async def cancelled_then(self) -> None:
+        start.cancel()
+        await kills(self)
+        ended.append(self)
+
+    monkeypatch.setattr(service, "_first_answer", fails_then)
+    monkeypatch.setattr(service, "_kill_process", cancelled_then)
+    start = asyncio.ensure_future(service.start())
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert [one.alive for one in ended] == [False]
+    assert not list((home().state / "scratch").iterdir())
