@@ -266,6 +266,15 @@ class Lab:
         """Wait for a condition that may not come; whether it did."""
         return await self.history.wait_for(condition.holds, within * self.patience)
 
+    async def briefly(self, condition: Condition, within: float) -> bool:
+        """Wait for a condition that may not come, at most so many seconds by any clock; whether it
+        came. For what is held back meanwhile: that must not outlast what the program was promised,
+        or what a client bears, on the busiest machine."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                return await self.history.wait_for(condition.holds, within)
+        return False
+
     async def until_shared(self, members: int, why: str, within: float = SHARE_S) -> None:
         """Wait until so many instances share the partitions. With several consumers each, one may
         have them all: then until so many have joined and every partition is owned. Raises

@@ -1,7 +1,5 @@
 """What happens to the program, and which mistake each story exposes."""
 
-import asyncio
-import contextlib
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -82,7 +80,7 @@ async def in_the_middle_of_an_order(lab: Lab) -> None:
     await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(row), why="an invoice to be written")
     app.tell_to_stop()
-    await a_moment(lab, has_left(app) | ended(app))
+    await lab.briefly(has_left(app) | ended(app), MOMENT_S)
     await row.release()
     await app.ended_within()
     await go_on(lab)
@@ -96,9 +94,9 @@ async def commit_takes_long(lab: Lab) -> None:
     commit = await lab.sink.hold("invoices", row={"order_id": events[1].id}, at="commit")
     _, sent, _ = await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(commit), why="an invoice to be committed")
-    await a_moment(lab, effect_of(sent, place="announcements"))
+    await lab.briefly(effect_of(sent, place="announcements"), MOMENT_S)
     app.tell_to_stop()
-    await a_moment(lab, has_left(app) | ended(app))
+    await lab.briefly(has_left(app) | ended(app), MOMENT_S)
     await commit.release()
     await app.ended_within()
     await go_on(lab)
@@ -115,8 +113,8 @@ async def announcement_under_way(lab: Lab) -> None:
     await lab.until(begun, why="an invoice to be written")
     app.tell_to_stop()
     # Whoever has left with announcements on their way is about to end without them.
-    if not await a_moment(lab, ended(app), LONGER_S) and has_left(app).holds(lab.history):
-        await a_moment(lab, ended(app))
+    if not await lab.briefly(ended(app), LONGER_S) and has_left(app).holds(lab.history):
+        await lab.briefly(ended(app), MOMENT_S)
     if given_away(*sent).holds(lab.history):
         await app.kill()
     if ended(app).holds(lab.history):
@@ -136,7 +134,7 @@ async def ended_too_early(lab: Lab) -> None:
     (sent,) = await lab.send("orders", orders(lab.rng, 1), lab.rng.choice(PARTITIONS))
     begun = effect_of(sent, place="invoices") | held(produce)
     await lab.until(begun, why="an invoice to be written")
-    if await a_moment(lab, given_away(sent)):
+    if await lab.briefly(given_away(sent), MOMENT_S):
         await app.kill()
         produce.drop()
         await lab.start("next")
@@ -163,7 +161,7 @@ async def in_the_middle_of_a_batch(lab: Lab) -> None:
     app = await lab.start("app")
     await lab.until(held(row), why="an invoice in the middle to be written")
     app.tell_to_stop()
-    await a_moment(lab, has_left(app) | ended(app))
+    await lab.briefly(has_left(app) | ended(app), MOMENT_S)
     await row.release()
     await app.ended_within()
     await go_on(lab)
@@ -177,9 +175,9 @@ async def commit_under_way(lab: Lab) -> None:
     commits = lab.commits(times=None).hold()
     sent = [s for p in PARTITIONS for s in await lab.send("orders", orders(lab.rng, 3), p)]
     await lab.until(effects_of(sent, at_least=1, place="invoices"), why="an invoice to be written")
-    await a_moment(lab, held(commits))
+    await lab.briefly(held(commits), MOMENT_S)
     app.tell_to_stop()
-    await a_moment(lab, ended(app))
+    await lab.briefly(ended(app), MOMENT_S)
     # A program that was killed by the signal, or commits by the clock, has not come so far.
     commits.release()
     await app.ended_within()
@@ -222,7 +220,7 @@ async def orders_keep_coming(lab: Lab) -> None:
     for _ in range(ORDERS_AFTER):
         sent = await lab.send("orders", orders(lab.rng, 1), partition)
         written = effects_of(sent, place="invoices")
-        await a_moment(lab, written | ended(app))
+        await lab.briefly(written | ended(app), MOMENT_S)
         if not written.holds(lab.history):
             break
     await app.ended_within()
@@ -239,7 +237,7 @@ async def told_twice(lab: Lab) -> None:
     await lab.until(held(row), why="an invoice to be written")
     for _ in ("once", "twice"):
         app.tell_to_stop()
-        await a_moment(lab, has_left(app) | ended(app))
+        await lab.briefly(has_left(app) | ended(app), MOMENT_S)
     await row.release()
     await app.ended_within()
     await go_on(lab)
@@ -273,7 +271,7 @@ async def in_the_middle_of_a_rebalance(lab: Lab) -> None:
     # The first one hears of it by its next heartbeat, in 3 s by default.
     await lab.until(held(rejoin), why="the first instance to take part in the rebalance")
     first.tell_to_stop()
-    await a_moment(lab, ended(first))
+    await lab.briefly(ended(first), MOMENT_S)
     rejoin.release()
     await first.ended_within()
     await lab.settle()
@@ -292,7 +290,7 @@ async def another_comes(lab: Lab) -> None:
     await lab.until(held(row), why="an invoice to be written")
     joining.release()
     # The first one hears of it by its next heartbeat, in 3 s by default.
-    await a_moment(lab, owns(second), JOINED_S)
+    await lab.briefly(owns(second), JOINED_S)
     await row.release()
     await lab.until_shared(2, why=f"{first.name} and {second.name} to share the partitions")
     await lab.settle()
@@ -314,19 +312,11 @@ async def another_takes_over(lab: Lab) -> None:
     await lab.send("orders", events, partition)
     await lab.until(held(row), why="an invoice to be written")
     stopping.tell_to_stop()
-    await a_moment(lab, has_left(stopping) | ended(stopping))
+    await lab.briefly(has_left(stopping) | ended(stopping), MOMENT_S)
     await row.release()
     await stopping.ended_within()
     await lab.settle()
     await lab.aftershock()
-
-
-async def a_moment(lab: Lab, condition: Condition, within: float = MOMENT_S) -> bool:
-    """Wait for what may not come, for a moment by any clock; whether it came."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within):
-            return await lab.reached(condition, within=within)
-    return False
 
 
 async def go_on(lab: Lab) -> None:

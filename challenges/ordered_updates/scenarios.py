@@ -1,7 +1,5 @@
 """What happens to the program, and which mistake each story exposes."""
 
-import asyncio
-import contextlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,6 +32,9 @@ COMMITS_S = 4.0
 TEMPTATION_S = 1.5
 # Longer than a client is patient that somebody has made impatient; below the statement's 20 s.
 ON_ITS_WAY_S = 6.0
+# Longer than most timers that programs commit by: after such a commit a new period begins.
+TIMER_S = 6.0
+HEARTBEATS = ("Heartbeat", "ConsumerGroupHeartbeat")
 APPLIED, UPDATES = "applied", "updates"
 # The version up to which the new owner of an item is left alone with it.
 TURN = 20
@@ -376,28 +377,31 @@ def contested(holds: Sequence[SinkFault], number: int) -> Condition:
 
 
 async def prompt_handover(lab: Lab) -> None:
-    """A second instance joins some seconds after all was done, and just after one change more.
-    Exposes programs that commit by the clock alone, so that what is finished is handed to the next
-    owner again."""
+    """A second instance joins when more changes were done just after a commit, and the first hears
+    of it two seconds later. Exposes programs that commit by the clock alone or when nothing has
+    come for a while, so that what is finished is handed to the next owner again."""
     await lab.start("first")
     joining = await lab.start_to_join("second")
-    sent: list[Sent] = []
-    for partition in PARTITIONS:
-        events = mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4))
-        sent += await lab.send("changes", events, partition)
-    await lab.until(effects_of(sent, place=UPDATES), why="all changes to be published")
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FINISHED_S + 0.3):
-            await lab.until(all_committed(sent), within=60)
-    # Whoever commits when nothing has come for a while begins to wait anew.
-    more = [s for p in PARTITIONS for s in await lab.send("changes", [sentinel(lab.rng)], p)]
-    await lab.until(effects_of(more, place=UPDATES), why="these changes to be published")
+    first = {p: mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4)) for p in PARTITIONS}
+    more = {p: [sentinel(lab.rng)] for p in PARTITIONS}
+    await lab.briefly(all_committed(await send_until_published(lab, first)), within=TIMER_S)
+    sent = await send_until_published(lab, more)
+    heartbeats = lab.gateway.fault(HEARTBEATS, instance="first", times=None).hold()
     joining.release()
+    await lab.briefly(all_committed(sent), within=FINISHED_S + 0.1)
+    heartbeats.release()
     await lab.until_shared(2, why="both instances to share the partitions")
     for partition in PARTITIONS:
         await lab.send("changes", changes(lab.rng, new_item(lab.rng), range(1, 4)), partition)
     await lab.settle()
     await lab.aftershock()
+
+
+async def send_until_published(lab: Lab, events: Mapping[int, Sequence[Event]]) -> list[Sent]:
+    """Send changes, by partition, and wait until the program has published them."""
+    sent = [s for p, some in events.items() for s in await lab.send("changes", some, p)]
+    await lab.until(effects_of(sent, place=UPDATES), why="the changes to be published")
+    return sent
 
 
 def all_committed(sent: Sequence[Sent]) -> Condition:
