@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.served import CHROMIUM, FLAGS, Platform, Watched, log_in, served, state_folder
+from tests.browser.served import CHROMIUM, FLAGS, Platform, Watched, log_in, served
+from tests.states import new_folder
 
 PATIENCE_MS = 15_000
 """For what is waited for on a page: a busy machine makes us slow, not wrong."""
@@ -16,7 +17,7 @@ expect.set_options(timeout=PATIENCE_MS)
 def platform() -> Iterator[Platform]:
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH; on Debian: apt-get install chromium-headless-shell")
-    with state_folder() as folder, served(folder) as platform:
+    with new_folder(ignore_errors=True) as folder, served(folder) as platform:
         yield platform
 
 

@@ -9,8 +9,6 @@ break a verdict. How often a verdict flips is counted by `make verify-long`, whi
 
 import asyncio
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from challenges.catalogue import load, names
 from challenges.verify import Trial, solutions, verify
 from graders.verdict import LIVENESS
 from sandbox.setup import prepare
+from tests.states import new_state
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 
@@ -67,13 +66,9 @@ MISSING = {(c, s.name): s.missing for c in names() for s in solutions(load(c))}
 
 @pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="oz-test-"))
-    folder.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "OFFSETZERO_STATE", str(folder))
+    with new_state() as folder:
         asyncio.run(prepare(print))
         yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

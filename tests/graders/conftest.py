@@ -1,8 +1,5 @@
 """The platform for tests that need it: a pool, and a database server, in a state of their own."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,17 +9,14 @@ import pytest_asyncio
 from sandbox.pool import Pool
 from sandbox.postgres import DatabaseServer
 from sandbox.setup import prepare
+from tests.states import new_state
 
 
 @pytest.fixture(scope="session")
 def state() -> Iterator[Path]:
-    """The folder of OFFSETZERO_STATE; not pytest's own, which only root enters."""
-    folder = Path(tempfile.mkdtemp(prefix="oz-test-"))
-    folder.chmod(0o755)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(os.environ, "OFFSETZERO_STATE", str(folder))
+    """The folder of OFFSETZERO_STATE."""
+    with new_state() as folder:
         yield folder
-    shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

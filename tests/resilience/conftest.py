@@ -10,13 +10,13 @@ import psycopg
 import pytest
 
 from tests.browser.served import Platform, children_by_parent, cmdline, descendants, served
-from tests.browser.served import state_folder as new_state_folder
 from tests.resilience.candidate import Candidate
+from tests.states import new_folder
 
 
 @pytest.fixture(scope="session")
 def state() -> Iterator[Path]:
-    with new_state_folder() as folder:
+    with new_folder(ignore_errors=True) as folder:
         yield folder
 
 

@@ -5,13 +5,9 @@ fresh database of their own with real commits.
 """
 
 import asyncio
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,6 +21,7 @@ from challenges import catalogue
 from graders.report import refused
 from sandbox.postgres import Cluster
 from sandbox.setup import prepare
+from tests.states import new_state
 from webapp import create_app, db, migrate
 from webapp.accounts.models import Interviewer
 from webapp.accounts.services import HASHER, set_password
@@ -75,21 +72,12 @@ class World:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A platform cluster of this test session alone."""
-    state = Path(tempfile.mkdtemp(prefix="oz-test-"))
-    state.chmod(0o755)
-    before = os.environ.get("OFFSETZERO_STATE")
-    os.environ["OFFSETZERO_STATE"] = str(state)
-    try:
+    with new_state():
         asyncio.run(prepare(print))
         cluster = Cluster.platform()
-    finally:
-        os.environ.pop("OFFSETZERO_STATE")
-        if before is not None:
-            os.environ["OFFSETZERO_STATE"] = before
-    asyncio.run(cluster.start())
-    yield cluster
-    asyncio.run(cluster.stop())
-    shutil.rmtree(state)
+        asyncio.run(cluster.start())
+        yield cluster
+        asyncio.run(cluster.stop())
 
 
 @pytest.fixture(scope="session")

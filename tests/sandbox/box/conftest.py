@@ -1,7 +1,6 @@
 """A way to run programs in boxes that leaves nothing behind when the test ends."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from sandbox.box import Box
 from sandbox.runtimes import get_runtime
 from sandbox.setup import prepare
 from tests.drivers import driver, engine
+from tests.states import new_state
 
 __all__ = ["driver", "engine"]
 
@@ -46,12 +46,10 @@ class Run:
 
 
 @pytest.fixture(autouse=True)
-def own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state folder of this test alone; other users may enter it, unlike tmp_path."""
-    with tempfile.TemporaryDirectory(prefix="offsetzero-") as folder:
-        Path(folder).chmod(0o755)
-        monkeypatch.setenv("OFFSETZERO_STATE", folder)
-        yield Path(folder)
+def own_state() -> Iterator[Path]:
+    """A state of this test alone."""
+    with new_state() as folder:
+        yield folder
 
 
 @pytest.fixture
