@@ -38,6 +38,7 @@ from graders.conditions import (
 )
 from graders.facts import (
     Asked,
+    Commit,
     Connection,
     Effect,
     Record,
@@ -359,10 +360,27 @@ class Lab:
 
     def commits(self, instance: Instance | None = None, **match: Any) -> FaultBuilder:
         """The program's offset commits, plain and transactional, as the target of one fault:
-        `lab.commits(app).hold()`; `match` as in `Gateway.fault` (nth, times, where)."""
-        return self.gateway.fault(
-            COMMIT_APIS, instance=instance.name if instance else None, **match
+        `lab.commits(app).hold()`; `match` as in `Gateway.fault` (nth, times). Those that go no
+        further than what is committed pass: many a program commits with every turn of its loop,
+        and would be kept from what is only coming."""
+        name = instance.name if instance else None
+        return self.gateway.fault(COMMIT_APIS, instance=name, where=self._goes_further, **match)
+
+    def _goes_further(self, request: Mapping[str, Any]) -> bool:
+        """Whether a request commits an offset beyond the committed one."""
+        return any(
+            part["CommittedOffset"] > self._committed(request["GroupId"], topic["Name"], part)
+            for topic in request["Topics"]
+            for part in topic["Partitions"]
         )
+
+    def _committed(self, group: str, topic: str, part: Mapping[str, Any]) -> int:
+        lane = group, topic, part["PartitionIndex"]
+        for commit in reversed(self.history.of(Commit)):  # there may be thousands
+            is_there = (commit.group, commit.topic, commit.partition) == lane
+            if is_there and commit.outcome == "accepted":
+                return commit.offset
+        return 0
 
     def database_commits(self, instance: Instance, **match: Any) -> AnswerFaultBuilder:
         """An instance's commits in the database, of transactions that wrote rows, as the target of

@@ -40,6 +40,18 @@ while running:
 consumer.close()
 """
 
+EVERY_TURN = GOOD.replace(
+    """(0.1)
+    if message is None or message.error():
+""",
+    """(0.01)
+    if message is None or message.error():
+        positions = [p for p in consumer.position(consumer.assignment()) if p.offset >= 0]
+        if positions:
+            consumer.commit(offsets=positions, asynchronous=False)
+""",
+)
+
 TRANSACTIONAL = (
     GOOD.replace("import Consumer", "import Consumer, Producer")
     .replace(

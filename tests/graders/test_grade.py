@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from graders.conditions import effects_of, ended, has_left
+from graders.conditions import committed_past, effects_of, ended, has_left, held
 from graders.facts import Effect, Ended, Process
 from graders.grade import grade, recheck
 from graders.history import History
@@ -24,6 +24,7 @@ from sandbox.pool import Pool
 from tests.graders.challenge import a_tale, challenge, payments
 from tests.graders.programs import (
     BALANCES_LATER,
+    EVERY_TURN,
     FORGETFUL,
     GOOD,
     SLOW_TO_START,
@@ -40,6 +41,22 @@ async def crash_after_effect(lab: Lab) -> None:
     commits = lab.commits(times=None).hold()
     app = await lab.start("app")
     await lab.until(effects_of(sent, at_least=1), why="a payment to be booked")
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await lab.settle()
+
+
+async def crash_after_a_later_effect(lab: Lab) -> None:
+    """Killed between the last effect and its commit. Exposes programs that forget."""
+    first, *more = payments(lab.rng, 4)
+    (sent,) = await lab.send("payments", [first], partition=0)
+    app = await lab.start("app")
+    await lab.until(committed_past(sent), why="the first payment to be committed")
+    commits = lab.commits(times=None).hold()
+    await lab.reached(held(commits), within=1.0)
+    sent_later = await lab.send("payments", more, partition=0)
+    await lab.until(effects_of(sent_later, at_least=1), why="a payment to be booked")
     await app.kill()
     commits.drop()
     await lab.start("app")
@@ -112,6 +129,11 @@ async def test_a_good_program_passes_and_the_histories_say_the_same_again(grader
         e["state"] for e in grader.events if e["type"] == "scenario" and e["name"] == "a_tale"
     ]
     assert states == ["waiting", "running", "done"]
+
+
+async def test_what_is_committed_again_with_every_turn_is_not_held(grader: Grader):
+    report = await grader(EVERY_TURN, crash_after_a_later_effect)
+    assert report.verdict == "PASS", report.data["headline"]
 
 
 async def test_balances_that_follow_the_ledger_a_little_later_are_waited_for(grader: Grader):
