@@ -29,9 +29,10 @@ counts only when two of three runs end so, with doubled patience.
 from collections.abc import Iterator
 
 from graders.checks.com import off_by_one
+from graders.checks.eff import ENDED
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Asked, Connection, Process, Refused, Settled, Stall, State
+from graders.facts import Asked, Connection, Fault, Process, Refused, Settled, Stall, State
 from graders.verdicts import Verdict
 
 
@@ -147,12 +148,27 @@ def unanswered(run: Run, asked: Asked) -> Finding:
         brief="The program did not answer over HTTP.",
         first=FactRef(same[0].n, f"{asked.instance} is asked {asked.method} {asked.path}."),
         second=FactRef(asked.n, f"{asked.t - same[0].asked_t:.1f} s later it still gives {got}."),
-        both="Nothing of the grader was in the program's way, and it was asked again all the time.",
-        why="Whoever asks a service needs an answer, also after a restart. It listens at the port "
-        "that its variable PORT names.",
+        both=f"It was asked again all the time, and {held_back(run, asked)}.",
+        why="Whoever asks a service needs an answer, also after a restart."
+        + ("" if asked.status else " It listens at the port that its variable PORT names."),
         rows=(same[0].n, asked.n),
         reason="noisy" if run.history.of(Stall) else "",
     )
+
+
+def held_back(run: Run, asked: Asked) -> str:
+    """What the grader held of an instance when it was asked, in words."""
+    standing: dict[str, Fault] = {}
+    for fault in run.history.of(Fault):
+        if fault.n < asked.n and fault.instance in (None, asked.instance):
+            if fault.what == "applied" and fault.action.startswith("hold"):
+                standing[fault.fault] = fault
+            elif fault.what in ENDED:
+                standing.pop(fault.fault, None)
+    if not standing:
+        return "nothing of the grader was in the program's way"
+    targets = " and ".join(sorted({fault.target for fault in standing.values()}))
+    return f"what the grader held meanwhile ({targets}) is no reason not to answer"
 
 
 def refusal(refused: Refused) -> str:

@@ -19,7 +19,7 @@ from sandbox.box import Box
 from sandbox.pool import Pool
 from sandbox.runtimes import get_runtime
 from tests.graders.challenge import challenge
-from tests.graders.histories import Tale, steady, verdicts
+from tests.graders.histories import Tale, findings, steady, verdicts
 
 PORT = 8080
 
@@ -194,6 +194,23 @@ def test_an_owed_answer_must_come(status: int | None, owed: bool, found: dict) -
     asked(tale, None, owed=False, error="nothing listens at port 8080")
     asked(tale, status, owed=owed, error=None if status else "the connection broke")
     assert verdicts(tale.end()) == found
+
+
+def test_what_is_held_while_an_answer_is_owed_is_said() -> None:
+    tale = steady()
+    tale.fault("applied", target="Fetch")
+    asked(tale, 503, owed=True)
+    (finding,) = findings(tale.end(), "LIV-2")
+    assert "held meanwhile (Fetch) is no reason" in finding.both
+
+
+def test_what_was_let_go_before_is_not_said_to_be_held() -> None:
+    tale = steady()
+    tale.fault("applied", target="Fetch")
+    tale.fault("released", target="Fetch")
+    asked(tale, 503, owed=True)
+    (finding,) = findings(tale.end(), "LIV-2")
+    assert "nothing of the grader was in the program's way" in finding.both
 
 
 def test_a_stalled_grader_does_not_accuse_of_silence() -> None:
