@@ -358,13 +358,14 @@ class Lab:
                 "idle", instance=instance.name, cpu_s=round(used, 3), waited_s=round(waited_s, 3)
             )
 
-    def commits(self, instance: Instance | None = None, **match: Any) -> FaultBuilder:
+    def commits(
+        self, instance: str | None = None, api: str | tuple[str, ...] = COMMIT_APIS, **match: Any
+    ) -> FaultBuilder:
         """The program's offset commits, plain and transactional, as the target of one fault:
-        `lab.commits(app).hold()`; `match` as in `Gateway.fault` (nth, times). Those that go no
+        `lab.commits("app").hold()`; `match` as in `Gateway.fault` (nth, times). Those that go no
         further than what is committed pass: many a program commits with every turn of its loop,
         and would be kept from what is only coming."""
-        name = instance.name if instance else None
-        return self.gateway.fault(COMMIT_APIS, instance=name, where=self._goes_further, **match)
+        return self.gateway.fault(api, instance=instance, where=self._goes_further, **match)
 
     def _goes_further(self, request: Mapping[str, Any]) -> bool:
         """Whether a request commits an offset beyond the committed one."""

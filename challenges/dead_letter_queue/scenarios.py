@@ -393,8 +393,8 @@ async def crash_after_dead_letter(lab: Lab) -> None:
     those that commit before they write."""
     p = lab.rng.choice(PARTITIONS)
     events = [*orders(lab.rng, 3, p), bad(lab.rng, f"c-{p}-x"), *orders(lab.rng, 3, p)]
-    commits = lab.gateway.fault("OffsetCommit", times=None).hold()
-    in_transaction = lab.gateway.fault("TxnOffsetCommit", times=None).hold()
+    commits = lab.commits(api="OffsetCommit", times=None).hold()
+    in_transaction = lab.commits(api="TxnOffsetCommit", times=None).hold()
     sent = await lab.send("orders", events, p)
     app = await lab.start("app")
     written = effect_of(sent[3]) | held(in_transaction)

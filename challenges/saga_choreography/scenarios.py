@@ -466,9 +466,7 @@ async def killed_after_announcement(lab: Lab) -> None:
         ("stock", ("StockReserved",)),
         ("shipping", ("OrderShipped", "OrderFailed")),
     ):
-        commits = lab.gateway.fault(
-            ("OffsetCommit", "TxnOffsetCommit"), instance=app, times=None
-        ).hold()
+        commits = lab.commits(app, times=None).hold()
         instance = await lab.start(app, app=app)
         sent = await lab.send("orders", placed[:4] if app == "stock" else placed[4:])
         told = any_announced(sent, *types)
