@@ -9,9 +9,10 @@ from graders.facts import Asked, Fetched, Sent, short_topic
 from graders.history import History
 from graders.instance import Instance
 from graders.kafka import partition_of
-from graders.lab import Lab
+from graders.lab import JOIN_APIS, Lab
 from graders.projection import Unusable, read_rebuild
 from graders.spec import Event, Raw
+from sandbox.gateway import Fault
 
 CUSTOMERS, ORDERS, REVIEWS = "customers", "orders", "reviews"
 REBUILD = "/rebuild"
@@ -24,8 +25,8 @@ USUALLY_S = 8.0
 COMMIT_TIMER_S = 6.0
 # A program may wait 3 s for a record before it says that it does not have it.
 TOKEN_S = 4.0
-# How often it is asked whether a rebuild is done that may have to wait for something else.
-CHANGES_OVER = 3
+# How long it is asked whether a rebuild is done that may have to wait for something else.
+CHANGES_OVER_S = 3.0
 REBUILD_S = 10.0
 WRITES_S = 1.0
 # A program may take 10 s to start, and then some to answer.
@@ -106,9 +107,9 @@ def large(rng: random.Random, customer: str) -> Event:
     return placed(rng, customer, rng.randrange(LARGE, 5 * LARGE))
 
 
-def changed(rng: random.Random, order: Event) -> Event:
+def changed(rng: random.Random, order: Event, cents: int | None = None) -> Event:
     event = new_id(rng, "evt", 48)
-    cents = rng.choice((-50, 75)) * rng.randrange(1, 20)
+    cents = rng.choice((-50, 75)) * rng.randrange(1, 20) if cents is None else cents
     return Event(
         event, order.key, {"id": event, "type": "changed", "order": order.key, "cents": cents}
     )
@@ -212,8 +213,9 @@ async def the_end(lab: Lab, app: Instance, ids: Sequence[str]) -> None:
 
 
 async def quiet_day(lab: Lab) -> None:
-    """No fault at all. Exposes programs that miss what was sent before they started, that count
-    what is cancelled or changed wrongly, and that answer from a store that is not kept up."""
+    """No fault at all; one order becomes large after it was placed. Exposes programs that miss what
+    was sent before they started, that count what is cancelled or changed wrongly, that review what
+    was not placed large, and that answer from a store that is not kept up."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     sent = await lab.send(CUSTOMERS, customers)
@@ -222,7 +224,9 @@ async def quiet_day(lab: Lab) -> None:
     # A program that misses these must be there for the next, or it would only seem to be stuck.
     await lab.reached(effects_of(sent_reviews(sent)), within=4.0)
     await survey(lab, app, ids)
-    await lab.send(ORDERS, a_history(lab.rng, ids[:2]))
+    small = placed(lab.rng, ids[0], LARGE - 1)
+    growing = [small, changed(lab.rng, small, 1), changed(lab.rng, small, LARGE)]
+    await lab.send(ORDERS, [*a_history(lab.rng, ids[:2]), *growing])
     await lab.send(CUSTOMERS, [customer(lab.rng, ids[0])])
     await the_end(lab, app, ids)
 
@@ -289,28 +293,33 @@ async def orders_first(lab: Lab) -> None:
 
 
 async def deleted(lab: Lab) -> None:
-    """Customers are deleted and announced again, with orders before, between and after. Exposes
-    programs that ignore tombstones or fall over them, and that forget the orders with the
-    customer."""
+    """Customers are deleted and announced again, with orders before, between and after, and older
+    ones changed in between. Exposes programs that ignore tombstones or fall over them, and that
+    forget the orders with the customer."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
+    grow, go = ([placed(lab.rng, id) for id in ids] for _ in range(2))
     sent = await lab.send(CUSTOMERS, customers)
-    sent += await lab.send(ORDERS, a_history(lab.rng, ids))
+    sent += await lab.send(ORDERS, [*a_history(lab.rng, ids), *grow, *go])
     app = await lab.start("app")
     await until_included(lab, app, ids[0], sent)
     gone = await lab.send(CUSTOMERS, [deletion(lab.rng, id) for id in ids])
     await until_included(lab, app, ids[0], gone)
     await survey(lab, app, ids)
-    sent = await lab.send(ORDERS, [placed(lab.rng, id) for id in ids])
-    sent += await lab.send(CUSTOMERS, [customer(lab.rng, id) for id in ids[1:]])
+    sent = await lab.send(ORDERS, [changed(lab.rng, order) for order in grow])
+    sent += await lab.send(ORDERS, [cancelled(lab.rng, order) for order in go])
+    sent += await lab.send(ORDERS, [placed(lab.rng, id) for id in ids])
     await until_included(lab, app, ids[0], sent)
+    back = await lab.send(CUSTOMERS, [customer(lab.rng, id) for id in ids[1:]])
+    await until_included(lab, app, ids[0], back)
     await survey(lab, app, ids)
     await the_end(lab, app, ids)
 
 
 async def transactions(lab: Lab) -> None:
-    """Producers use transactions, and abort some. Exposes programs that take aborted records for
-    events, or that expect each offset to hold a record."""
+    """Producers use transactions, and abort some, also the last ones; then the view is rebuilt.
+    Exposes programs that take aborted records for events, or that expect each offset to hold a
+    record, if only in a rebuild."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     sent = await lab.send(CUSTOMERS, customers)
@@ -326,13 +335,18 @@ async def transactions(lab: Lab) -> None:
     await lab.transact(CUSTOMERS, [deletion(lab.rng, ids[0])], lane_of(named), commit=False)
     sent = await lab.send(CUSTOMERS, [named])
     await until_included(lab, app, ids[0], sent)
+    await lab.reached(committed_past_all(sent), within=USUALLY_S)
+    for partition in range(PARTITIONS[ORDERS]):
+        await lab.transact(ORDERS, [large(lab.rng, ids[0])], partition, commit=False)
+    await until_rebuilt(lab, app, await rebuild(lab, app), ids)
+    await survey(lab, app, ids)
     await the_end(lab, app, ids)
 
 
 async def killed_before_commit(lab: Lab) -> None:
-    """SIGKILL when records are in the view and their offsets are not committed, and once more.
-    Exposes programs that count what they are handed again, an order or the change of one, and that
-    take the limit of reviews for the other side of it."""
+    """SIGKILL when records are in the view and their offsets are not committed, three times.
+    Exposes programs that count what they are handed again, an order, the change of one, or a
+    customer's end, and that take the limit of reviews for the other side of it."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
@@ -344,24 +358,38 @@ async def killed_before_commit(lab: Lab) -> None:
     known = await lab.send(ORDERS, [order], partition)
     await until_included(lab, app, ids[0], known)
     await lab.reached(committed_past_all(known), within=USUALLY_S)
-    # Twice: a program that commits each record for itself comes no further than the first.
     for first in (changed(lab.rng, order), large(lab.rng, ids[0])):
-        commits = lab.commits(times=None).hold()
         events = [first, placed(lab.rng, ids[0], LARGE), *a_history(lab.rng, ids)]
-        sent = await lab.send(ORDERS, events, partition)
-        await until_included(lab, app, ids[0], sent[:1])
-        await lab.until(effects_of(sent_reviews(sent[:1])), why="a large order to be reviewed")
-        await survey(lab, app, ids)
-        # A program that commits by a timer may not have come to it.
-        await lab.reached(held(commits), within=USUALLY_S)
-        await survey(lab, app, ids)
-        await app.kill()
-        commits.drop()
-        await lab.start("app")
-        await survey(lab, app, ids)
-        await until_included(lab, app, ids[0], sent)
-        await lab.reached(committed_past_all(sent), within=USUALLY_S)
+        await kill_before_commit(lab, app, ids, ORDERS, events, partition)
+    named = [customer(lab.rng, ids[0]), deletion(lab.rng, ids[0]), customer(lab.rng, ids[0])]
+    await kill_before_commit(lab, app, ids, CUSTOMERS, named, lane_of(named[0]))
     await the_end(lab, app, ids)
+
+
+async def kill_before_commit(
+    lab: Lab,
+    app: Instance,
+    ids: Sequence[str],
+    topic: str,
+    events: Sequence[Event],
+    partition: int,
+) -> None:
+    """Send events about the first customer; SIGKILL and restart when they are in the view and not
+    committed. A program that commits each record for itself comes no further than the first."""
+    commits = lab.commits(times=None).hold()
+    sent = await lab.send(topic, events, partition)
+    await until_included(lab, app, ids[0], sent[:1])
+    await lab.until(effects_of(sent_reviews(sent[:1])), why="a large order to be reviewed")
+    await survey(lab, app, ids)
+    # A program that commits by a timer may not have come to it.
+    await lab.reached(held(commits), within=USUALLY_S)
+    await survey(lab, app, ids)
+    await app.kill()
+    commits.drop()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    await until_included(lab, app, ids[0], sent)
+    await lab.reached(committed_past_all(sent), within=USUALLY_S)
 
 
 async def killed_in_transaction(lab: Lab) -> None:
@@ -394,7 +422,8 @@ async def killed_in_transaction(lab: Lab) -> None:
 async def killed_at_each_commit(lab: Lab) -> None:
     """SIGKILL when the database has committed, before the program hears of it, and again at the
     next commit of its next life, about one large order; twice. Exposes programs that write the
-    view, its position or the review in a transaction of its own."""
+    view, its position or the review in a transaction of its own, and those that know only of what
+    they have read since they started."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
@@ -406,33 +435,36 @@ async def killed_at_each_commit(lab: Lab) -> None:
         partition = lab.rng.randrange(PARTITIONS[ORDERS])
         sent = await lab.send(ORDERS, [large(lab.rng, ids[0])], partition)
         await lab.kill_at_commits(app, commit, committed_past_all(sent))
-        await until_included(lab, app, ids[0], sent)
+        await until_included(lab, app, ids[0], [*known, *sent])
     await the_end(lab, app, ids)
 
 
 async def refused(lab: Lab) -> None:
-    """The database refuses a review, and later the commit of another, twice each. Exposes programs
-    that let an error pass, and those whose other writes of the same record stay."""
+    """The database refuses a review, and later the commit of another three times. Exposes programs
+    that let an error pass, at once or after some attempts, and those whose other writes of the same
+    record stay."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
     app = await lab.start("app")
     await until_included(lab, app, ids[0], known)
-    for id, at in zip(ids, ("insert", "commit"), strict=False):
+    # A program that ends at each error is started again five times.
+    for id, at, times in ((ids[0], "insert", 1), (ids[1], "commit", 3)):
         order = large(lab.rng, id)
-        fault = await lab.sink.fail(REVIEWS, row={"event_id": order.id}, times=2, at=at)
+        fault = await lab.sink.fail(REVIEWS, row={"event_id": order.id}, times=times, at=at)
         events = [placed(lab.rng, id), order, changed(lab.rng, order)]
         sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
         await lab.until(applied(fault), why="a review to be refused")
-        await lab.reached(applied(fault, times=2), within=USUALLY_S)
+        await lab.reached(applied(fault, times=times), within=USUALLY_S)
         await until_included(lab, app, id, sent)
     await survey(lab, app, ids)
     await the_end(lab, app, ids)
 
 
 async def cut_off(lab: Lab) -> None:
-    """Killed and started again while Kafka lets the program wait. Exposes programs whose view is in
-    memory, and those that answer only when they have caught up."""
+    """Killed and started again while Kafka lets the program wait, for the group and then for
+    records. Exposes programs whose view is in memory, and those that answer only when they are
+    members, or have caught up."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     sent = await lab.send(CUSTOMERS, customers)
@@ -441,12 +473,14 @@ async def cut_off(lab: Lab) -> None:
     await until_included(lab, app, ids[0], sent)
     await survey(lab, app, ids)
     await app.kill()
+    joining = lab.gateway.fault(JOIN_APIS, times=None).hold()
     fetches = lab.gateway.fault("Fetch", times=None).hold()
     await lab.start("app")
     await survey(lab, app, ids)
-    await lab.reached(held(fetches), within=USUALLY_S)
-    await survey(lab, app, ids)
-    fetches.release()
+    for waiting in (joining, fetches):
+        await lab.reached(held(waiting), within=USUALLY_S)
+        await survey(lab, app, ids)
+        waiting.release()
     await the_end(lab, app, ids)
 
 
@@ -516,12 +550,34 @@ async def slow_rebuild(lab: Lab) -> None:
 
 async def fast_rebuild(lab: Lab) -> None:
     """Kafka lets the live view wait, while a rebuild reads on and overtakes it. Exposes programs in
-    which the new view's positions say what was reviewed: large orders are never reviewed."""
+    which the new view's positions say what was reviewed, so that large orders are never reviewed,
+    and those that count again in it what the live view comes to later."""
+    app, ids, fetches, generation = await overtake(lab)
+    fetches.release()
+    await until_rebuilt(lab, app, generation, ids)
+    await the_end(lab, app, ids)
+
+
+async def killed_when_overtaken(lab: Lab) -> None:
+    """The same, and SIGKILL before the live view goes on. Exposes programs that go on from where
+    the view is, and pass over what is not reviewed."""
+    app, ids, fetches, _ = await overtake(lab)
+    await app.kill()
+    fetches.drop()
+    await lab.start("app")
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def overtake(lab: Lab) -> tuple[Instance, list[str], Fault, int | None]:
+    """Have a rebuild overtake the live view, which a fault holds; the program, its customers, the
+    fault, and the rebuild's number."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
-    for partition in range(PARTITIONS[ORDERS]):
-        known += await lab.send(ORDERS, a_history(lab.rng, ids[:1]), partition)
+    orders = [[placed(lab.rng, ids[0]), placed(lab.rng, ids[0])] for _ in range(PARTITIONS[ORDERS])]
+    for partition, pair in enumerate(orders):
+        known += await lab.send(ORDERS, [*a_history(lab.rng, ids[:1]), *pair], partition)
     app = await lab.start("app")
     await until_included(lab, app, ids[0], known)
     await survey(lab, app, ids)
@@ -529,25 +585,33 @@ async def fast_rebuild(lab: Lab) -> None:
     is_behind = from_the_start(known)
     fetches = lab.gateway.fault("Fetch", times=None, where=lambda body: not is_behind(body)).hold()
     await lab.until(applied(fetches), why="the program to ask for records")
-    for id in ids:
-        order = large(lab.rng, id)
-        await lab.send(ORDERS, [order, changed(lab.rng, order)])
+    for partition, (grows, goes) in enumerate(orders):
+        events = [changed(lab.rng, grows), cancelled(lab.rng, goes), large(lab.rng, ids[1])]
+        await lab.send(ORDERS, events, partition)
     began = len(lab.history)
     generation = await rebuild(lab, app)
     await lab.reached(handed_since(began, known), within=USUALLY_S)
-    # A careful program may wait for the live view before it changes over.
-    for _ in range(CHANGES_OVER):
-        await lab.ask(app, "GET", f"/generations/{generation}")
+    await may_change_over(lab, app, generation, ids)
+    return app, ids, fetches, generation
+
+
+async def may_change_over(
+    lab: Lab, app: Instance, generation: int | None, ids: Sequence[str]
+) -> None:
+    """Ask until the new view answers, for some seconds: a careful program may wait for the live
+    view before it changes over."""
+    deadline = lab.history.clock.now() + CHANGES_OVER_S
+    while lab.history.clock.now() < deadline:
         await survey(lab, app, ids)
-    fetches.release()
-    await until_rebuilt(lab, app, generation, ids)
-    await the_end(lab, app, ids)
+        asked = await lab.ask(app, "GET", f"/generations/{generation}")
+        if asked.status == 200:
+            return
 
 
 async def killed_while_rebuilding(lab: Lab) -> None:
     """SIGKILL while a rebuild is under way; after the restart the view is asked for, and then
-    rebuilt in peace. Exposes programs that go on with the old view's ruins, that rebuild on top of
-    what the dead rebuild left, and that never rebuild again."""
+    rebuilt in peace, twice. Exposes programs that go on with the old view's ruins, that rebuild on
+    top of what the dead rebuild left, and that never rebuild again, or only once."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
@@ -573,7 +637,9 @@ async def killed_while_rebuilding(lab: Lab) -> None:
     further.drop()
     await lab.start("app")
     await survey(lab, app, ids)
-    generation = await rebuild(lab, app)
-    await until_rebuilt(lab, app, generation, ids)
+    first_view = await rebuild(lab, app)
+    await until_rebuilt(lab, app, first_view, ids)
+    await until_rebuilt(lab, app, await rebuild(lab, app), ids)
+    await until_rebuilt(lab, app, first_view, ids)
     await survey(lab, app, ids)
     await the_end(lab, app, ids)
