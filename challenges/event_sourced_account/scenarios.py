@@ -193,13 +193,21 @@ async def quiet_day(lab: Lab) -> None:
     that do not know a deposit again that comes right behind itself."""
     app = await lab.start("app")
     account = account_name(lab.rng)
-    sent = await lab.send("deposits", [deposit(lab.rng, account, 10_000) for _ in range(21)])
+    deposits = [deposit(lab.rng, account, 10_000) for _ in range(SNAPSHOT_EVERY - 2)]
+    sent = await lab.send("deposits", deposits)
     sent += [s for p in PARTITIONS for s in await lab.send("deposits", [deposit(lab.rng)], p)]
     twin = deposit(lab.rng)
     sent += await lab.send("deposits", [twin, twin], 0)
     await lab.until(effects_of(sent, place=LOG), why="all deposits to be in the log")
     version = version_of(lab, account)
-    for amount, expects in ((5_000, None), (7_000, version + 1), (900_000, None), (1, version)):
+    for amount, expects in (
+        (5_000, None),
+        (7_000, version + 1),  # a snapshot is due
+        (900_000, None),
+        (1, version),
+        (1, 0),
+        (1, version + SNAPSHOT_EVERY),
+    ):
         await withdraw(lab, app, withdrawal(lab.rng, account, amount, expects))
     await look(lab, app, account)
     await withdraw(lab, app, withdrawal(lab.rng, account_name(lab.rng), 1))
@@ -247,26 +255,41 @@ async def as_of(lab: Lab) -> None:
 
 
 async def old_log(lab: Lab) -> None:
-    """A log in format 1, goes on in format 2. Exposes programs that convert it wrongly or not on
-    every way (state, history, decisions, after a snapshot), that convert it where it lies, or that
-    publish what was published long ago."""
+    """A log in format 1, goes on in format 2; of one account it is longer than its snapshot, of
+    another it has none. Exposes programs that convert it wrongly or not on every way (state,
+    history, the past, decisions, after a snapshot), that convert it where it lies, that rely on a
+    snapshot, that do not know its commands again, or that publish what was published long ago."""
     old, twin = account_name(lab.rng), account_name(lab.rng)
     # Amounts that a binary fraction does not hold: 0.29 * 100 is 28.999999999999996.
     amounts = [100_110, -435, 29, *ups_and_downs(lab.rng, 12), -58]
     log = entries(lab.rng, old, amounts, format=1)
     await lab.sink.fill(LOG, log)
     await lab.sink.fill(LOG, entries(lab.rng, twin, amounts))
+    long, bare = account_name(lab.rng), account_name(lab.rng)
+    many = ups_and_downs(lab.rng, SNAPSHOT_EVERY + 4)
+    for account in (long, bare):
+        await lab.sink.fill(LOG, entries(lab.rng, account, many, format=1))
+    snapshot = {"account": long, "version": SNAPSHOT_EVERY, "balance": sum(many[:-4])}
+    await lab.sink.fill(SNAPSHOTS, [snapshot])
     app = await lab.start("app")
-    for account in (old, twin):
+    for account in (old, twin, long, bare):
         await look(lab, app, account)
+        await look(lab, app, account, f"at={stamp(LONG_AGO + timedelta(minutes=9))}")
     await look(lab, app, old, f"version={lab.rng.randrange(4, 12)}")
+    first = {"id": log[0]["command_id"], "account": old, "amount": amounts[0]}
+    await lab.send("deposits", [Event(first["id"], old, first, expect={})])  # sent again
     sent = await lab.send("deposits", [deposit(lab.rng, old, 1_000) for _ in range(4)])
+    sent += await lab.send("deposits", [deposit(lab.rng, twin, 3_000_000_000)])
     await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
     balance = sum(amounts) + 4_000
     await withdraw(lab, app, Withdrawal(log[1]["command_id"], old, 435))  # asked again
     for amount in (balance + 1, balance - 250, 251, 250):
         await withdraw(lab, app, withdrawal(lab.rng, old, amount))
-    await look(lab, app, old)
+    for account in (long, bare):
+        for amount in (sum(many) + 1, 1):
+            await withdraw(lab, app, withdrawal(lab.rng, account, amount))
+    for account in (old, twin, long, bare):
+        await look(lab, app, account)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, old)
@@ -286,7 +309,7 @@ async def same_command_again(lab: Lab) -> None:
     for order in (*orders, *orders, refused):
         await withdraw(lab, first, order)
     second = await lab.start("second")
-    for order in orders:
+    for order in (*orders, refused):
         await withdraw(lab, second, order)
     await at_once(lab, (first, second), withdrawal(lab.rng, account, 1_000))
     await deposit_at_once(lab, deposit(lab.rng, account, 500))
@@ -295,6 +318,7 @@ async def same_command_again(lab: Lab) -> None:
     await lab.send("deposits", [money], 1)
     (more,) = await lab.send("deposits", [deposit(lab.rng, account, 5_000)], 0)
     await lab.until(effect_of(more, place=LOG), why="the second deposit to be in the log")
+    await withdraw(lab, second, refused)  # it has not been restarted since
     for order in (*orders, refused, refused):
         await withdraw(lab, first, order)
     await lab.settle()
@@ -379,13 +403,15 @@ async def collide(lab: Lab, funds: int, *, expects: bool) -> None:
 
 
 async def deposit_meets_withdrawal(lab: Lab) -> None:
-    """A deposit and a withdrawal of one account meet, each of them once the first. Exposes programs
-    that drop a deposit when its version is taken, and those that refuse a withdrawal for it."""
-    account = account_name(lab.rng)
+    """A deposit and a withdrawal of one account meet, each of them once the first, and meanwhile
+    the other instance appends to another account. Exposes programs that drop a deposit when its
+    version is taken, those that refuse a withdrawal for it, and those that publish by a cursor,
+    which passes over an entry that commits behind a higher one."""
+    account, other = account_name(lab.rng), account_name(lab.rng)
     first, second = await start_two(lab)
-    (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 50_000)])
-    await lab.until(effect_of(sent, place=LOG), why="the deposit to be in the log")
-    for app in (first, second):
+    funds = await lab.send("deposits", [deposit(lab.rng, a, 50_000) for a in (account, other)])
+    await lab.until(effects_of(funds, place=LOG), why="the deposits to be in the log")
+    for app, beside in ((first, second), (second, first)):
         money, order = deposit(lab.rng, account), withdrawal(lab.rng, account, 1_000)
         append = await lab.sink.hold(LOG, row={"command_id": money.id})
         (sent,) = await lab.send("deposits", [money])
@@ -396,6 +422,9 @@ async def deposit_meets_withdrawal(lab: Lab) -> None:
         append = await lab.sink.hold(LOG, row={"command_id": order.id})
         lab.meanwhile(withdraw(lab, app, order))
         await lab.until(held(append), why="the withdrawal to be appended")
+        later = withdrawal(lab.rng, other, 1_000)
+        lab.meanwhile(withdraw(lab, beside, later))
+        await lab.reached(written(OUTSIDE, later.id), within=USUALLY_S)
         await lab.send("deposits", [money])
         await let_both_go(lab, append, in_log(money.id), decided(order))
     await look(lab, first, account)
@@ -412,8 +441,9 @@ async def let_both_go(lab: Lab, append: SinkFault, done: Condition, other: Condi
 
 
 async def killed_before_append(lab: Lab) -> None:
-    """SIGKILL while the append of a withdrawal, and then of a deposit, waits in the database.
-    Exposes programs that answer, publish, or commit the offset, before the event is in the log."""
+    """SIGKILL while the append of a withdrawal, and then of a deposit, waits in the database, and
+    the commit of a withdrawal that nobody asks for again. Exposes programs that answer, publish, or
+    commit the offset, before the event is in the log."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -431,6 +461,13 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(held(append), why="the deposit to be appended")
     await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await killed(lab, app, append)
+    await lab.reached(effect_of(sent, place=OUTSIDE), within=USUALLY_S)
+    given_up = withdrawal(lab.rng, account, 1_000)
+    commit = await lab.sink.hold(LOG, row={"command_id": given_up.id}, at="commit")
+    lab.meanwhile(lab.ask(app, "POST", given_up.path, given_up.body))
+    await lab.until(held(commit), why="the withdrawal to be committed")
+    await lab.reached(written(OUTSIDE, given_up.id), within=TEMPTATION_S)
+    await killed(lab, app, commit)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)
@@ -466,8 +503,9 @@ async def killed(lab: Lab, app: Instance, fault: SinkFault) -> None:
 
 
 async def killed_before_publication(lab: Lab) -> None:
-    """SIGKILL when a deposit is in the log and its record has not reached the topic. Exposes
-    programs that publish after they append, and remember nowhere that they still have to."""
+    """SIGKILL when a deposit is in the log and its record has not reached the topic; nothing new
+    comes after that. Exposes programs that publish after they append, and remember nowhere that
+    they still have to, or only at the next event."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -475,13 +513,14 @@ async def killed_before_publication(lab: Lab) -> None:
     writes = lab.gateway.fault("Produce", topic=lab.topic(OUTSIDE), times=None).hold()
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account)])
     order = withdrawal(lab.rng, account, 4_000)
-    lab.meanwhile(withdraw(lab, app, order))
+    lab.meanwhile(lab.ask(app, "POST", order.path, order.body))  # once: its client gives up
     await lab.until(held(writes), why="the program to publish")
     await lab.reached(effect_of(sent, place=LOG) & in_log(order.id), within=USUALLY_S)
+    await lab.reached(committed_past(sent), within=USUALLY_S)
     await app.kill()
     writes.drop()
     await lab.start("app")
-    await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
+    await lab.rest()
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)
@@ -518,24 +557,33 @@ async def killed_at_snapshot(lab: Lab) -> None:
 
 
 async def database_error(lab: Lab) -> None:
-    """The database refuses the append of a deposit twice and its commit once, then that of a
-    withdrawal. Exposes programs that log the error and go on, or that answer as if nothing were."""
+    """The database refuses the append of a deposit three times and the commit of the next, then
+    that of two withdrawals, of one at another instance three times. Exposes programs that log the
+    error and go on, at once or after some attempts, or that answer as if nothing were."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
     await lab.until(effect_of(sent, place=LOG), why="the first deposit to be in the log")
     one, two = deposit(lab.rng, account), deposit(lab.rng, account)
-    order = withdrawal(lab.rng, account, 2_000)
-    insert = await lab.sink.fail(LOG, row={"command_id": one.id}, times=2)
+    # A program that ends at each error is started again five times.
+    insert = await lab.sink.fail(LOG, row={"command_id": one.id}, times=3)
     commit = await lab.sink.fail(LOG, row={"command_id": two.id}, at="commit")
-    asked = await lab.sink.fail(LOG, row={"command_id": order.id}, at="commit")
     await lab.send("deposits", [one, two])
     await lab.until(applied(insert) & applied(commit), PATIENCE_S, why="both errors to be met")
-    lab.meanwhile(withdraw(lab, app, order))
-    await lab.until(applied(asked) & decided(order), PATIENCE_S, why="the withdrawal to be decided")
+    await refuse_withdrawal(lab, app, withdrawal(lab.rng, account, 2_000), times=1)
+    another = await lab.start("another")
+    await refuse_withdrawal(lab, another, withdrawal(lab.rng, account, 3_000), times=3)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)
+
+
+async def refuse_withdrawal(lab: Lab, app: Instance, order: Withdrawal, times: int) -> None:
+    """Ask for a withdrawal whose commit the database refuses so many times."""
+    refusal = await lab.sink.fail(LOG, row={"command_id": order.id}, at="commit", times=times)
+    lab.meanwhile(withdraw(lab, app, order))
+    done = applied(refusal) & decided(order)
+    await lab.until(done, PATIENCE_S, why="the withdrawal to be decided")
 
 
 async def start_two(lab: Lab) -> tuple[Instance, Instance]:

@@ -1,5 +1,7 @@
-"""Kafka-python, SQLAlchemy 2 on psycopg2; events stored by generation, the answer folds them;
-a rebuild is kept in the database, and continued after a restart. Static membership. SERIALIZABLE where it matters."""
+"""Kafka-python, SQLAlchemy 2 on psycopg2: events are stored by generation, and the answer folds them.
+
+A rebuild is kept in the database, and continued after a restart. Commits with every turn of its loop.
+"""
 
 import json
 import logging
