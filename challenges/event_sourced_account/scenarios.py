@@ -414,7 +414,7 @@ async def deposit_meets_withdrawal(lab: Lab) -> None:
     for app, beside in ((first, second), (second, first)):
         money, order = deposit(lab.rng, account), withdrawal(lab.rng, account, 1_000)
         append = await lab.sink.hold(LOG, row={"command_id": money.id})
-        (sent,) = await lab.send("deposits", [money])
+        await lab.send("deposits", [money])
         await lab.until(held(append), why="the deposit to be appended")
         lab.meanwhile(withdraw(lab, app, order))
         await let_both_go(lab, append, decided(order), in_log(money.id))
