@@ -86,6 +86,9 @@ class Course:
 
     def __init__(self, history: History) -> None:
         self.history = history
+        self._seen = 0  # commits; there may be thousands that repeat what is committed
+        self._committed: dict[Share, int] = {}
+        self._changes = 0
 
     def position(self, committed: dict[Share, int]) -> Position:
         """The position now, with the groups' offsets as given."""
@@ -145,15 +148,23 @@ class Course:
 
     def committed(self) -> dict[Share, int]:
         """The groups' offsets as the gateway saw them accepted, open transactions included."""
-        found: dict[Share, int] = {}
-        for commit in self.history.of(Commit):
-            if commit.outcome == "accepted":
-                found[commit.group, commit.topic, commit.partition] = commit.offset
-        return found
+        self._follow()
+        return dict(self._committed)
 
     def commits(self) -> int:
         """A number that grows whenever the groups' offsets may have changed."""
-        return self.history.count(Commit) + self.history.count(Ended)
+        return self._follow() + self.history.count(Ended)
+
+    def _follow(self) -> int:
+        """Take up the latest commits; how many there were that did not repeat what is committed."""
+        for commit in self.history.of(Commit, self._seen):
+            self._seen += 1
+            share = (commit.group, commit.topic, commit.partition)
+            accepted = commit.outcome == "accepted"
+            self._changes += not accepted or self._committed.get(share) != commit.offset
+            if accepted:
+                self._committed[share] = commit.offset
+        return self._changes
 
     def runs_away(self) -> bool:
         """Whether the program writes far more than anybody asked for, as in a loop of events."""
@@ -161,8 +172,8 @@ class Course:
 
     def unrest(self) -> int:
         """A number that grows whenever something happens that a quiet run does not do."""
-        kinds = (Effect, Marked, Output, Call, Commit, Process, Joined, Assigned, Fetched, Left)
-        return sum(map(self.history.count, kinds))
+        kinds = (Effect, Marked, Output, Call, Process, Joined, Assigned, Fetched, Left)
+        return sum(map(self.history.count, kinds)) + self._follow()
 
 
 def all_have_returned(lab: "Lab") -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from graders.facts import Settled
 from graders.history import Recorder
-from graders.settle import Watch
+from graders.settle import Course, Watch
 
 pytestmark = pytest.mark.asyncio
 
@@ -63,3 +63,17 @@ async def test_an_effect_that_comes_to_light_prolongs_the_wait() -> None:
 
     lab.sink.record_rest = found
     assert not await Watch(lab, stuck_s=0.0).is_over()  # type: ignore[arg-type]
+
+
+async def test_a_commit_that_repeats_what_is_committed_is_no_unrest() -> None:
+    history = Busy().history
+    course, seen = Course(history), []
+    for offset, outcome in ((1, "accepted"), (1, "accepted"), (2, "rejected"), (2, "accepted")):
+        history.append(
+            "commit", instance="app", group="g", topic="t", partition=0, offset=offset,
+            outcome=outcome,
+        )  # fmt: skip
+        seen.append(course.unrest())
+    first = seen[0]
+    assert seen == [first, first, first + 1, first + 2]
+    assert course.committed() == {("g", "t", 0): 2}
