@@ -118,6 +118,11 @@ def committed_past(sent: Sent, by: Named | None = None) -> Condition:
     )
 
 
+def committed_past_all(sent: Sequence[Sent]) -> Condition:
+    """Accepted commits passed all these records."""
+    return every([committed_past(one) for one in sent])
+
+
 def passes(commit: Commit, sent: Sent) -> bool:
     """Whether a commit was accepted and lies beyond a record."""
     return (

@@ -38,7 +38,6 @@ from graders.conditions import (
 )
 from graders.facts import (
     Asked,
-    Commit,
     Connection,
     Effect,
     Record,
@@ -54,7 +53,7 @@ from graders.instance import Instance
 from graders.kafka import Kafka, Outgoing, Written
 from graders.projection import answers_of, included
 from graders.sendings import Sendings
-from graders.settle import settle, until_at_work
+from graders.settle import Course, settle, until_at_work
 from graders.sink import Sink, SinkFault
 from graders.spec import Challenge, Event, Scenario, variable_of
 from graders.tail import Reaction, Tail
@@ -134,6 +133,7 @@ class Lab:
     promises: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._course = Course(self.history)
         drawn_from = f"{self.seed}|{self.scenario.name}"
         self.rng = random.Random(drawn_from)  # noqa: S311
         self.sentinel_rng = random.Random(f"{drawn_from}|sentinels")  # noqa: S311
@@ -369,19 +369,13 @@ class Lab:
 
     def _goes_further(self, request: Mapping[str, Any]) -> bool:
         """Whether a request commits an offset beyond the committed one."""
-        return any(
-            part["CommittedOffset"] > self._committed(request["GroupId"], topic["Name"], part)
+        committed, group = self._course.committed(), request["GroupId"]
+        asked = {
+            (group, topic["Name"], part["PartitionIndex"]): part["CommittedOffset"]
             for topic in request["Topics"]
             for part in topic["Partitions"]
-        )
-
-    def _committed(self, group: str, topic: str, part: Mapping[str, Any]) -> int:
-        lane = group, topic, part["PartitionIndex"]
-        for commit in reversed(self.history.of(Commit)):  # there may be thousands
-            is_there = (commit.group, commit.topic, commit.partition) == lane
-            if is_there and commit.outcome == "accepted":
-                return commit.offset
-        return 0
+        }
+        return any(offset > committed.get(share, 0) for share, offset in asked.items())
 
     def database_commits(self, instance: Instance, **match: Any) -> AnswerFaultBuilder:
         """An instance's commits in the database, of transactions that wrote rows, as the target of

@@ -4,7 +4,14 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from graders.conditions import Condition, applied, committed_past, effects_of, held
+from graders.conditions import (
+    Condition,
+    applied,
+    committed_past,
+    committed_past_all,
+    effects_of,
+    held,
+)
 from graders.facts import Asked, Fetched, Sent, short_topic
 from graders.history import History
 from graders.instance import Instance
@@ -513,12 +520,6 @@ def hands_out(fetch: Fetched, sent: Sent) -> bool:
     """Whether a fetch handed out a record."""
     is_there = (fetch.topic, fetch.partition) == (sent.topic, sent.partition)
     return is_there and fetch.first <= (sent.offset or 0) <= fetch.last
-
-
-def committed_past_all(sent: Sequence[Sent]) -> Condition:
-    """Commits have passed all these records."""
-    each = [committed_past(one) for one in sent]
-    return Condition("commits past all records", lambda h: all(c.holds(h) for c in each))
 
 
 async def slow_rebuild(lab: Lab) -> None:

@@ -9,6 +9,7 @@ from graders.conditions import (
     Condition,
     applied,
     committed_past,
+    committed_past_all,
     effect_of,
     effects_of,
     group_stable,
@@ -384,11 +385,11 @@ async def prompt_handover(lab: Lab) -> None:
     joining = await lab.start_to_join("second")
     first = {p: mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4)) for p in PARTITIONS}
     more = {p: [sentinel(lab.rng)] for p in PARTITIONS}
-    await lab.briefly(all_committed(await send_until_published(lab, first)), within=TIMER_S)
+    await lab.briefly(committed_past_all(await send_until_published(lab, first)), within=TIMER_S)
     sent = await send_until_published(lab, more)
     heartbeats = lab.gateway.fault(HEARTBEATS, instance="first", times=None).hold()
     joining.release()
-    await lab.briefly(all_committed(sent), within=FINISHED_S + 0.1)
+    await lab.briefly(committed_past_all(sent), within=FINISHED_S + 0.1)
     heartbeats.release()
     await lab.until_shared(2, why="both instances to share the partitions")
     for partition in PARTITIONS:
@@ -402,12 +403,6 @@ async def send_until_published(lab: Lab, events: Mapping[int, Sequence[Event]]) 
     sent = [s for p, some in events.items() for s in await lab.send("changes", some, p)]
     await lab.until(effects_of(sent, place=UPDATES), why="the changes to be published")
     return sent
-
-
-def all_committed(sent: Sequence[Sent]) -> Condition:
-    """A commit has passed the last record of each partition."""
-    last = {s.partition: committed_past(s) for s in sent}
-    return Condition("all to be committed", lambda h: all(c.holds(h) for c in last.values()))
 
 
 async def late_write(lab: Lab) -> None:
