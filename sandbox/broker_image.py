@@ -103,8 +103,8 @@ def _coordinated(consumer: Consumer) -> bool:
 
 def _usual_work(bootstrap: str) -> None:
     """Produce in a transaction, consume and commit in both group protocols."""
-    admin = AdminClient(_client(bootstrap))
-    admin.create_topics([NewTopic("training", num_partitions=3)])["training"].result()
+    with AdminClient(_client(bootstrap)) as admin:
+        admin.create_topics([NewTopic("training", num_partitions=3)])["training"].result()
     producer = Producer({**_client(bootstrap), "transactional.id": "training"})
     producer.init_transactions(CLIENT_TIMEOUT)
     producer.begin_transaction()

@@ -35,8 +35,8 @@ def client(running: Broker, **more: object) -> dict[str, object]:
 
 
 def create_topic(running: Broker, name: str) -> None:
-    admin = AdminClient(client(running))
-    admin.create_topics([NewTopic(name, 1)])[name].result(10)
+    with AdminClient(client(running)) as admin:
+        admin.create_topics([NewTopic(name, 1)])[name].result(10)
 
 
 def consume_one(running: Broker, topic: str, **more: object) -> bytes:
@@ -89,9 +89,9 @@ async def test_it_says_its_version(running: Broker):
 
 
 async def test_a_topic_that_nobody_made_is_not_made_by_asking(running: Broker):
-    admin = AdminClient(client(running))
-    admin.list_topics("misspelt", timeout=10)
-    assert "misspelt" not in admin.list_topics(timeout=10).topics
+    with AdminClient(client(running)) as admin:
+        admin.list_topics("misspelt", timeout=10)
+        assert "misspelt" not in admin.list_topics(timeout=10).topics
 
 
 async def test_a_transaction_may_not_stay_open_for_long(running: Broker):
@@ -104,18 +104,16 @@ async def test_two_brokers_share_nothing(running: Broker):
     other = await Broker.start()
     try:
         create_topic(running, "mine")
-        admin = AdminClient(client(other))
-        assert set(admin.list_topics(timeout=10).topics) <= {
-            "__consumer_offsets",
-            "__transaction_state",
-        }
+        with AdminClient(client(other)) as admin:
+            topics = set(admin.list_topics(timeout=10).topics)
+        assert topics <= {"__consumer_offsets", "__transaction_state"}
     finally:
         await other.kill()
 
 
 async def test_a_new_broker_remembers_no_group(running: Broker):
-    admin = AdminClient(client(running))
-    assert admin.list_consumer_groups().result(10).valid == []
+    with AdminClient(client(running)) as admin:
+        assert admin.list_consumer_groups().result(10).valid == []
 
 
 @pytest.mark.root

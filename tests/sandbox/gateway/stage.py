@@ -92,7 +92,9 @@ class Stage:
         self.all_is_noted = asyncio.Event()  # what `send` has written
         self.all_is_noted.set()
         self._news = asyncio.Event()
-        self._admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+        self._open = contextlib.ExitStack()  # an AdminClient left to the collector may abort
+        settings = {"bootstrap.servers": broker.bootstrap, "log_level": 0}
+        self._admin = self._open.enter_context(AdminClient(settings))
         self._clients: list[Raw] = []
         self._doors: dict[str, tuple[str, int]] = {}
         self.gateway = self.make_gateway(limits)
@@ -216,6 +218,7 @@ class Stage:
         for client in self._clients:
             client.writer.close()
         await self.gateway.close()
+        self._open.close()
 
     def _record(self, kind: str, fields: dict[str, Any]) -> None:
         self.facts.append({"kind": kind, **fields})

@@ -133,6 +133,7 @@ async def test_no_database_behind_the_door(broker: Broker) -> None:
     await stage.fact("connection", service="database", what="refused")
     client.close()
     await gateway.close()
+    await stage.close()
 
 
 async def test_a_commit_is_done_before_the_program_hears_of_it(doors) -> None:
