@@ -357,6 +357,11 @@ class Fault(Fact):
     instance: str | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this ends it."""
+        return self.what in ("released", "dropped", "cancelled")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Effect(Fact):

@@ -254,7 +254,7 @@ def held_at(run: Run, n: int) -> list[Fault]:
             break
         if fault.what == "applied" and fault.action.startswith("hold"):
             holding[fault.fault] = fault
-        elif fault.what in ("released", "dropped", "cancelled"):
+        elif fault.is_over:
             holding.pop(fault.fault, None)
     return list(holding.values())
 

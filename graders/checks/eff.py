@@ -72,7 +72,6 @@ WHY_SKIPPED = (
     'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
 )
 CLOCK_MARGIN_S = 0.05
-ENDED = ("released", "dropped", "cancelled")
 
 WHY_UNFINISHED = (
     "What is published cannot be taken back. When the transaction rolls back, or the process dies, "
@@ -486,7 +485,7 @@ def hold_beyond(run: Run, effect: Effect) -> Fault | None:
         own = effect.id in fault.row.values() and fault.action.startswith("hold")
         if own and fault.what == "applied" and fault.fault not in over:
             held.setdefault(fault.fault, fault)
-        elif own and fault.what in ENDED and fault.n < effect.n:
+        elif own and fault.is_over and fault.n < effect.n:
             over.add(fault.fault)
             held.pop(fault.fault, None)
     return next(iter(held.values()), None)

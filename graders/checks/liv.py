@@ -29,7 +29,6 @@ counts only when two of three runs end so, with doubled patience.
 from collections.abc import Iterator
 
 from graders.checks.com import off_by_one
-from graders.checks.eff import ENDED
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
 from graders.facts import Asked, Connection, Fault, Process, Refused, Settled, Stall, State
@@ -163,7 +162,7 @@ def held_back(run: Run, asked: Asked) -> str:
         if fault.n < asked.n and fault.instance in (None, asked.instance):
             if fault.what == "applied" and fault.action.startswith("hold"):
                 standing[fault.fault] = fault
-            elif fault.what in ENDED:
+            elif fault.is_over:
                 standing.pop(fault.fault, None)
     if not standing:
         return "nothing of the grader was in the program's way"
