@@ -1,5 +1,6 @@
 """What happens to the program, and which mistake each story exposes."""
 
+import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,6 +128,14 @@ def decided(order: Withdrawal, by: Instance | None = None) -> Condition:
             is_answer(a) and a.body == order.body and (by is None or a.instance == by.name)
             for a in h.of(Asked)
         ),
+    )
+
+
+def answered(path: str) -> Condition:
+    """A question was answered."""
+    return Condition(
+        f"an answer to {path}",
+        lambda h: any(is_answer(a) and a.path == path for a in h.of(Asked)),
     )
 
 
@@ -298,7 +307,8 @@ async def old_log(lab: Lab) -> None:
 async def same_command_again(lab: Lab) -> None:
     """The same withdrawals are asked again: of another instance, of two at once, after a restart,
     and with the version that they expected at first. Exposes programs that keep ids in memory, that
-    look for the id too early or too late, that remember refusals, or that repeat a deposit."""
+    look for the id too early or too late, that remember refusals, that repeat a deposit, or that
+    lock what is not there yet when an account is opened."""
     account = account_name(lab.rng)
     first = await lab.start("first")
     money = deposit(lab.rng, account, 10_000)
@@ -312,7 +322,10 @@ async def same_command_again(lab: Lab) -> None:
     for order in (*orders, refused):
         await withdraw(lab, second, order)
     await at_once(lab, (first, second), withdrawal(lab.rng, account, 1_000))
-    await deposit_at_once(lab, deposit(lab.rng, account, 500))
+    twin = deposit(lab.rng, account, 500)
+    await deposits_at_once(lab, twin, twin)
+    opened = account_name(lab.rng)
+    await deposits_at_once(lab, deposit(lab.rng, opened, 500), deposit(lab.rng, opened, 700))
     await first.terminate()
     await lab.start("first")
     await lab.send("deposits", [money], 1)
@@ -325,16 +338,17 @@ async def same_command_again(lab: Lab) -> None:
     await lab.aftershock()
 
 
-async def deposit_at_once(lab: Lab, twin: Event) -> None:
-    """Let both instances have the same deposit while the first append of it waits."""
+async def deposits_at_once(lab: Lab, first: Event, then: Event) -> None:
+    """Let the other instance have a deposit, maybe the same, while the append of one waits."""
     await lab.until_shared(2, why="two instances to share the partitions")
-    append = await lab.sink.hold(LOG, row={"command_id": twin.id})
-    for partition in PARTITIONS:
-        await lab.send("deposits", [twin], partition)
+    append = await lab.sink.hold(LOG, row={"command_id": first.id})
+    await lab.send("deposits", [first], 0)
     await lab.until(held(append), why="the deposit to be appended")
-    await lab.reached(waited_for(append), within=USUALLY_S)
+    for partition in (1, 2):
+        await lab.send("deposits", [then], partition)
+    await lab.reached(waited_for(append) | in_log(then.id), within=USUALLY_S)
     await append.release()
-    await lab.until(in_log(twin.id), why="the deposit to be in the log")
+    await lab.until(in_log(first.id) & in_log(then.id), why="the deposits to be in the log")
 
 
 async def at_once(lab: Lab, apps: Sequence[Instance], order: Withdrawal) -> None:
@@ -349,8 +363,9 @@ async def at_once(lab: Lab, apps: Sequence[Instance], order: Withdrawal) -> None
 
 
 async def two_windows(lab: Lab) -> None:
-    """What one instance appends, the other must know at once. Exposes programs that keep accounts
-    in the memory of each instance, or in a table that follows later."""
+    """What one instance appends, the other must know at once, also while it answers. Exposes
+    programs that keep accounts in the memory of each instance, or in a table that follows later,
+    and answers that are read in parts which do not belong together."""
     account = account_name(lab.rng)
     first, second = await start_two(lab)
     sent = await lab.send("deposits", [deposit(lab.rng, account, 5_000) for _ in range(2)])
@@ -365,8 +380,27 @@ async def two_windows(lab: Lab) -> None:
     await withdraw(lab, second, withdrawal(lab.rng, account, 4_000))
     await withdraw(lab, first, withdrawal(lab.rng, account, 2_000, 4))
     await look(lab, second, account)
+    for what, nth in itertools.product(("", "/history"), (2, 3)):
+        await look_meanwhile(lab, first, second, what, nth)
     await lab.settle()
     await lab.aftershock()
+
+
+async def look_meanwhile(lab: Lab, app: Instance, other: Instance, what: str, nth: int) -> None:
+    """Ask an instance about an account to which another appends, when the answer is read in parts,
+    before the `nth` part is."""
+    account = account_name(lab.rng)
+    (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 5_000)])
+    await lab.until(effect_of(sent, place=LOG), why="the deposit to be in the log")
+    path, order = f"/accounts/{account}{what}", withdrawal(lab.rng, account, 1_000)
+    reading = lab.gateway.hold_reading(LOG, app.name, nth)
+    lab.meanwhile(lab.insist(app, "GET", path, within=PATIENCE_S))
+    await lab.reached(held(reading) | answered(path), within=USUALLY_S)
+    if held(reading).holds(lab.history):
+        lab.meanwhile(withdraw(lab, other, order))
+        await lab.briefly(decided(order), within=TEMPTATION_S)
+    reading.release()
+    await lab.until(answered(path), PATIENCE_S, why="the question to be answered")
 
 
 async def both_take_the_last(lab: Lab) -> None:
@@ -558,8 +592,9 @@ async def killed_at_snapshot(lab: Lab) -> None:
 
 async def database_error(lab: Lab) -> None:
     """The database refuses the append of a deposit three times and the commit of the next, then
-    that of two withdrawals, of one at another instance three times. Exposes programs that log the
-    error and go on, at once or after some attempts, or that answer as if nothing were."""
+    that of three withdrawals, of one at another instance three times, of one whose client gives up.
+    Exposes programs that log the error and go on, at once or after some attempts, that answer as if
+    nothing were, or that remember an event which never was."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -573,6 +608,12 @@ async def database_error(lab: Lab) -> None:
     await refuse_withdrawal(lab, app, withdrawal(lab.rng, account, 2_000), times=1)
     another = await lab.start("another")
     await refuse_withdrawal(lab, another, withdrawal(lab.rng, account, 3_000), times=3)
+    given_up = withdrawal(lab.rng, account, 1_000)
+    refusal = await lab.sink.fail(LOG, row={"command_id": given_up.id}, at="commit")
+    lab.meanwhile(lab.ask(another, "POST", given_up.path, given_up.body))
+    await lab.until(applied(refusal), PATIENCE_S, why="the refusal to be met")
+    await withdraw(lab, app, withdrawal(lab.rng, account, 500))
+    await look(lab, another, account)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)

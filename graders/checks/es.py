@@ -143,6 +143,8 @@ class Question:
         if self.asked.status != 200 or type(version) is not int or version not in self.versions:
             right = " or ".join(map(str, sorted(self.versions)[:3]))
             return f"tells of version {show(version)} instead of {right}"
+        if not version:
+            return "tells of an account that has no event, instead of 404"
         return self._wrong_events(version) if self.kind else self._wrong_balance(version)
 
     def _wrong_balance(self, version: int) -> str:

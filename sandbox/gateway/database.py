@@ -10,13 +10,14 @@ from sandbox.gateway.database_messages import (
     READY_SIZE,
     CommitScanner,
     StatementReader,
+    would_read,
     would_save,
 )
 from sandbox.gateway.exchange import CutOff
 from sandbox.gateway.faults import Fate, Fault, Faults
 
 COMMITS = "commit in the database"
-SAVINGS = "what would be saved in the database"
+STATEMENTS = "statement to the database"
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,28 @@ class SavingMatch:
     transaction that may write."""
 
     instance: str | None
-    targets = (SAVINGS,)
+    targets = (STATEMENTS,)
 
     def accepts(self, instance: str, request: Said) -> bool:
         return self.instance in (None, instance) and would_save(*request)
 
     def __str__(self) -> str:
-        return SAVINGS
+        return "what would be saved in the database"
+
+
+@dataclass(frozen=True)
+class ReadingMatch:
+    """A match of statements that read a table."""
+
+    instance: str | None
+    table: str
+    targets = (STATEMENTS,)
+
+    def accepts(self, instance: str, request: Said) -> bool:
+        return self.instance in (None, instance) and would_read(request.statements, self.table)
+
+    def __str__(self) -> str:
+        return f"what reads the table {self.table}"
 
 
 class Way:
@@ -172,7 +188,7 @@ class End(asyncio.Protocol):
 
 
 class ProgramEnd(End):
-    """The program's end: what would save something may be chosen by faults."""
+    """The program's end: what it says may be chosen by faults."""
 
     def __init__(self, connected: Callable[[End], None]) -> None:
         super().__init__(connected)
@@ -182,7 +198,7 @@ class ProgramEnd(End):
         way = self._way
         assert way is not None, "nothing is read before `join`"
         statements = self._statements.read(data) if way.state else []  # before, it is let in
-        if faults := way.choose(SAVINGS, Said(statements, way.state)):
+        if faults := way.choose(STATEMENTS, Said(statements, way.state)):
             self._keep(faults, data)
         else:
             self._pass_on(data)

@@ -145,3 +145,9 @@ def would_save(statements: Sequence[bytes], state: bytes) -> bool:
     if state != IDLE or any(map(BEGIN.search, statements)):
         return False
     return any(WRITE.search(text) or not READ.search(text) for text in statements)
+
+
+def would_read(statements: Sequence[bytes], table: str) -> bool:
+    """Whether any of these names a table and writes nothing; to lock rows counts as writing."""
+    name = re.compile(rb"\b%s\b" % re.escape(table.encode()))
+    return any(name.search(text) and not WRITE.search(text) for text in statements)

@@ -20,6 +20,7 @@ from sandbox.gateway.database import (
     DatabaseConnection,
     End,
     ProgramEnd,
+    ReadingMatch,
     SavingMatch,
     Way,
 )
@@ -209,6 +210,12 @@ class Gateway:
         """Keep from the database, until `release`, all by which an instance (None: any) would make
         something durable: the database lets it wait."""
         return Builder(self._faults, SavingMatch(instance), choose(1, None)).hold()
+
+    def hold_reading(self, table: str, instance: str | None = None, nth: int = 1) -> Fault:
+        """Keep from the database, until `release`, the `nth` statement from now on by which an
+        instance (None: any) reads a table, and writes nothing. A driver that has a statement
+        prepared first says it twice."""
+        return Builder(self._faults, ReadingMatch(instance, table), choose(nth, 1)).hold()
 
     def release_all(self) -> None:
         """Cancel all faults; what they hold goes on its way."""

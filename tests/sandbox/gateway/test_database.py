@@ -236,6 +236,22 @@ async def test_what_would_be_saved_waits_until_it_is_released(doors) -> None:
         assert await numbers_in(writer, "late") == [1, 2, 3]
 
 
+async def test_a_question_is_caught_between_its_statements(doors) -> None:
+    _, gateway, a, b = doors
+    async with await a.connect() as reader, await b.connect() as other:
+        await other.execute("CREATE TABLE twice (n int)")
+        await other.execute("INSERT INTO twice VALUES (1)")
+        second = gateway.hold_reading("twice", "a", nth=2)
+        assert await numbers_in(reader, "twice") == [1]
+        again = asyncio.create_task(numbers_in(reader, "twice"))
+        await asyncio.wait_for(second.wait_applied(), 30)
+        await other.execute("INSERT INTO twice VALUES (2)")
+        assert await numbers_in(other, "twice") == [1, 2]
+        assert not again.done()
+        second.release()
+        assert await again == [1, 2]
+
+
 async def test_what_is_kept_from_the_database_dies_with_the_instance(doors) -> None:
     _, gateway, a, b = doors
     async with await b.connect() as other:

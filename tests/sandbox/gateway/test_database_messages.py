@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gateway.database_messages import MOST, CommitScanner, StatementReader, would_save
+from sandbox.gateway.database_messages import (
+    MOST,
+    CommitScanner,
+    StatementReader,
+    would_read,
+    would_save,
+)
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -101,3 +107,19 @@ def test_statements_are_known_by_their_text_also_when_they_are_prepared() -> Non
 )
 def test_what_would_save(statements: list[bytes], state: bytes, saves: bool) -> None:
     assert would_save(statements, state) == saves
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        (b"select n from t where id = 1", True),
+        (b"SELECT n FROM public.t", True),
+        (b"select n from t for update", False),
+        (b"select n from t2", False),
+        (b"insert into t values (1)", False),
+        (b"with a as (delete from t returning n) select n from a", False),
+        (b"", False),
+    ],
+)
+def test_what_would_read_a_table(statement: bytes, reads: bool) -> None:
+    assert would_read([b"BEGIN", statement], "t") == reads
