@@ -16,7 +16,7 @@ from graders.facts import Asked, Fetched, Sent, short_topic
 from graders.history import History
 from graders.instance import Instance
 from graders.kafka import partition_of
-from graders.lab import JOIN_APIS, Lab
+from graders.lab import JOIN_APIS, Lab, is_answer
 from graders.projection import Unusable, read_rebuild
 from graders.spec import Event, Raw
 from sandbox.gateway import Fault
@@ -285,8 +285,9 @@ async def rebuilt(lab: Lab) -> None:
 
 
 async def orders_first(lab: Lab) -> None:
-    """Orders are taken up long before their customers are announced. Exposes programs that drop
-    what has no customer yet, and those that wait for the customer and take up nothing else."""
+    """Orders are taken up long before their customers are announced, and more while somebody asks.
+    Exposes programs that drop what has no customer yet, those that wait for the customer and take
+    up nothing else, and answers that are read in parts which do not belong together."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     app = await lab.start("app")
@@ -296,7 +297,28 @@ async def orders_first(lab: Lab) -> None:
     names = await lab.send(CUSTOMERS, customers)
     await until_included(lab, app, ids[0], names)
     await survey(lab, app, ids)
+    for nth in (2, 3, 4):
+        await ask_meanwhile(lab, app, ids[0], nth)
     await the_end(lab, app, ids)
+
+
+async def ask_meanwhile(lab: Lab, app: Instance, id: str, nth: int) -> None:
+    """Ask about a customer of whom more is taken up when the answer is read in parts, before the
+    `nth` part is."""
+    before = lab.history.count(Asked)
+    reading = lab.gateway.hold_reading(app.name, nth=nth)
+    lab.meanwhile(lab.insist(app, "GET", path_of(id), within=ANSWER_S))
+    await lab.reached(held(reading) | answered_after(before), within=USUALLY_S)
+    if held(reading).holds(lab.history):
+        (sent,) = await lab.send(ORDERS, [placed(lab.rng, id)])
+        await lab.briefly(committed_past(sent), within=WRITES_S)
+    reading.release()
+    await lab.until(answered_after(before), ANSWER_S, why="the question to be answered")
+
+
+def answered_after(number: int) -> Condition:
+    """A question was answered, besides so many from before."""
+    return Condition("an answer", lambda h: any(map(is_answer, h.of(Asked, number))))
 
 
 async def deleted(lab: Lab) -> None:

@@ -393,7 +393,7 @@ async def look_meanwhile(lab: Lab, app: Instance, other: Instance, what: str, nt
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 5_000)])
     await lab.until(effect_of(sent, place=LOG), why="the deposit to be in the log")
     path, order = f"/accounts/{account}{what}", withdrawal(lab.rng, account, 1_000)
-    reading = lab.gateway.hold_reading(LOG, app.name, nth)
+    reading = lab.gateway.hold_reading(app.name, LOG, nth)
     lab.meanwhile(lab.insist(app, "GET", path, within=PATIENCE_S))
     await lab.reached(held(reading) | answered(path), within=USUALLY_S)
     if held(reading).holds(lab.history):

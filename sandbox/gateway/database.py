@@ -58,17 +58,17 @@ class SavingMatch:
 
 @dataclass(frozen=True)
 class ReadingMatch:
-    """A match of statements that read a table."""
+    """A match of statements that read a table (None: any)."""
 
     instance: str | None
-    table: str
+    table: str | None
     targets = (STATEMENTS,)
 
     def accepts(self, instance: str, request: Said) -> bool:
         return self.instance in (None, instance) and would_read(request.statements, self.table)
 
     def __str__(self) -> str:
-        return f"what reads the table {self.table}"
+        return f"what reads the table {self.table}" if self.table else "what reads tables"
 
 
 class Way:

@@ -147,7 +147,8 @@ def would_save(statements: Sequence[bytes], state: bytes) -> bool:
     return any(WRITE.search(text) or not READ.search(text) for text in statements)
 
 
-def would_read(statements: Sequence[bytes], table: str) -> bool:
-    """Whether any of these names a table and writes nothing; to lock rows counts as writing."""
-    name = re.compile(rb"\b%s\b" % re.escape(table.encode()))
+def would_read(statements: Sequence[bytes], table: str | None) -> bool:
+    """Whether any of these selects from a table (None: any) and writes nothing; to lock rows counts
+    as writing."""
+    name = re.compile(rb"\b%s\b" % re.escape((table or "select").encode()), re.IGNORECASE)
     return any(name.search(text) and not WRITE.search(text) for text in statements)

@@ -211,9 +211,9 @@ class Gateway:
         something durable: the database lets it wait."""
         return Builder(self._faults, SavingMatch(instance), choose(1, None)).hold()
 
-    def hold_reading(self, table: str, instance: str | None = None, nth: int = 1) -> Fault:
+    def hold_reading(self, instance: str, table: str | None = None, nth: int = 1) -> Fault:
         """Keep from the database, until `release`, the `nth` statement from now on by which an
-        instance (None: any) reads a table, and writes nothing. A driver that has a statement
+        instance reads a table (None: any), and writes nothing. A driver that has a statement
         prepared first says it twice."""
         return Builder(self._faults, ReadingMatch(instance, table), choose(nth, 1)).hold()
 

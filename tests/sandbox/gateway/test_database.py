@@ -241,7 +241,7 @@ async def test_a_question_is_caught_between_its_statements(doors) -> None:
     async with await a.connect() as reader, await b.connect() as other:
         await other.execute("CREATE TABLE twice (n int)")
         await other.execute("INSERT INTO twice VALUES (1)")
-        second = gateway.hold_reading("twice", "a", nth=2)
+        second = gateway.hold_reading("a", "twice", nth=2)
         assert await numbers_in(reader, "twice") == [1]
         again = asyncio.create_task(numbers_in(reader, "twice"))
         await asyncio.wait_for(second.wait_applied(), 30)

@@ -123,3 +123,8 @@ def test_what_would_save(statements: list[bytes], state: bytes, saves: bool) -> 
 )
 def test_what_would_read_a_table(statement: bytes, reads: bool) -> None:
     assert would_read([b"BEGIN", statement], "t") == reads
+
+
+def test_what_would_read_any_table() -> None:
+    assert would_read([b"SELECT n FROM t2"], None)
+    assert not would_read([b"BEGIN", b"insert into t select 1"], None)
