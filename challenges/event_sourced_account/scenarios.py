@@ -213,6 +213,7 @@ async def quiet_day(lab: Lab) -> None:
         (5_000, None),
         (7_000, version + 1),  # a snapshot is due
         (900_000, None),
+        (900_000, version),
         (1, version),
         (1, 0),
         (1, version + SNAPSHOT_EVERY),
@@ -229,7 +230,8 @@ async def quiet_day(lab: Lab) -> None:
 async def as_of(lab: Lab) -> None:
     """Questions about the past, of a log whose clocks step back, and of one with a snapshot.
     Exposes programs that answer with the present, that order or choose events by their clocks, that
-    cut a moment to seconds or leave it out itself, or that take the latest snapshot for each."""
+    cut a moment to seconds or leave it out itself, that take the latest snapshot for each, or that
+    keep what they answered of a moment that is not over."""
     account, other = account_name(lab.rng), account_name(lab.rng)
     log = entries(lab.rng, account, ups_and_downs(lab.rng, 14))
     end = LONG_AGO + timedelta(minutes=14, milliseconds=400)
@@ -258,6 +260,9 @@ async def as_of(lab: Lab) -> None:
         await look(lab, app, account, f"at={stamp(at)}")
     for moment in (f"version={lab.rng.randrange(2, 20)}", "version=21", f"at={stamp(LONG_AGO)}"):
         await look(lab, app, other, moment)
+    (more,) = await lab.send("deposits", [deposit(lab.rng, account)])
+    await lab.until(effect_of(more, place=LOG), why="another deposit to be in the log")
+    await look(lab, app, account, f"at={stamp(datetime(2099, 1, 1, tzinfo=UTC))}")
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account, f"version={lab.rng.randrange(2, 14)}")

@@ -29,8 +29,9 @@ expected a version was accepted at another. Counts at once.
 **ES-4 decisions.** An event was not legal when it was appended: the balance after it is below zero;
 no command says it, or another account or amount; or it is no event of format 2. Or a refusal that
 nothing explains: 409 although no version was expected, or it was the account's during all the time
-between question and answer; 422 although the balance was enough at every version of that time; or
-another status below 500 that the contract does not know. The end of that time is taken late: all
+between question and answer; 422 although it was none of that time's versions that was expected, or
+the balance was enough at each that it may have been; or another status below 500 that the contract
+does not know. The end of that time is taken late: all
 events count whose commit, by the database's clock, came before the answer or at most 50 ms after
 it. A command that was accepted before is left to ES-6.
 
@@ -494,11 +495,12 @@ def unfounded(book: Book, command: Question) -> Iterator[Finding]:
         yield refused(command, "though it expected no version")
     elif command.asked.status == CONFLICT and set(lengths) == {command.expected}:
         yield refused(command, f"though the account was at version {command.expected}")
-    elif command.asked.status == TOO_LITTLE and all(
-        account.balances[length] >= command.asked.body["amount"] for length in lengths
-    ):
-        least = min(account.balances[length] for length in lengths)
-        yield refused(command, f"though the balance was {least}")
+    elif command.asked.status == TOO_LITTLE:
+        fitting = [account.balances[n] for n in lengths if command.expected in (None, n)]
+        if not fitting:
+            yield refused(command, f"though the account was not at version {command.expected}")
+        elif min(fitting) >= command.asked.body["amount"]:
+            yield refused(command, f"though the balance was {min(fitting)}")
 
 
 def refused(command: Question, although: str) -> Finding:

@@ -408,6 +408,15 @@ def test_another_version_in_the_answer_is_es_6() -> None:
     assert "accepted with version 3 instead of 2" in only(bank, "ES-6")
 
 
+def test_too_little_where_another_version_was_expected_is_es_4() -> None:
+    bank = quiet_day()
+    bank.withdraw("acc-1", 600_000, "wd-2", expects=1, status=422, answer=None)
+    assert "not at version 1" in only(bank, "ES-4")
+    bank = quiet_day()
+    bank.withdraw("acc-1", 600_000, "wd-2", expects=2, status=422, answer=None)
+    assert verdicts(bank.end()) == {}
+
+
 @pytest.mark.parametrize("status", [409, 422])
 def test_a_refusal_of_what_was_accepted_is_es_6(status: int) -> None:
     bank = quiet_day()
