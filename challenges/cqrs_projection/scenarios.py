@@ -545,9 +545,10 @@ def hands_out(fetch: Fetched, sent: Sent) -> bool:
 
 
 async def slow_rebuild(lab: Lab) -> None:
-    """Kafka lets a rebuild wait, while records keep coming and the view is asked for. Exposes
-    programs that rebuild in place, that take a slow Kafka for the end of a topic, that change to
-    the new view before it has what the old one has, and that do nothing else meanwhile."""
+    """Kafka lets a rebuild wait, while records keep coming and the view is asked for, then also at
+    each of its commits. Exposes programs that rebuild in place, that take a slow Kafka for the end
+    of a topic, that change to the new view before it has what the old one has, or in several
+    transactions, and that do nothing else meanwhile."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     known = await lab.send(CUSTOMERS, customers)
@@ -565,10 +566,31 @@ async def slow_rebuild(lab: Lab) -> None:
     new += await lab.send(CUSTOMERS, [customer(lab.rng, ids[1]), deletion(lab.rng, ids[2])])
     await until_included(lab, app, ids[0], new)
     await survey(lab, app, ids)
+    commit = lab.database_commits(app).hold_response()
     fetches.release()
+    await ask_at_commits(lab, app, commit, generation, ids)
     await until_rebuilt(lab, app, generation, ids)
     await survey(lab, app, ids)
     await the_end(lab, app, ids)
+
+
+async def ask_at_commits(
+    lab: Lab, app: Instance, commit: Fault, generation: int | None, ids: Sequence[str]
+) -> None:
+    """Ask about customers at `commit`, whose answer the program does not have yet, and at each
+    further one, until the new view answers or no more of them come. A program that does nothing
+    else while it waits for its database is not asked again."""
+    deadline = lab.history.clock.now() + REBUILD_S
+    is_over = False
+    while not is_over and lab.history.clock.now() < deadline:
+        is_over = not await lab.briefly(held(commit), within=WRITES_S)
+        for path in (*map(path_of, ids), f"/generations/{generation}"):
+            asked = await lab.ask(app, "GET", path, within=WRITES_S)
+            is_over = is_over or asked.status is None
+        is_over = is_over or asked.status == 200
+        commit.release()
+        commit = lab.database_commits(app).hold_response()
+    commit.cancel()
 
 
 async def fast_rebuild(lab: Lab) -> None:
