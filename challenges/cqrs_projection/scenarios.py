@@ -197,18 +197,22 @@ async def rebuild(lab: Lab, app: Instance) -> int | None:
 async def until_rebuilt(
     lab: Lab, app: Instance, generation: int | None, ids: Sequence[str]
 ) -> None:
-    """Ask about customers, one after the other, until the new view answers."""
-    if generation is None:
-        return
-    path = f"/generations/{generation}"
-    deadline = lab.history.clock.now() + REBUILD_S * lab.patience
-    asked: Asked | None = None
-    turn = 0
-    while lab.history.clock.now() < deadline and (asked is None or asked.status != 200):
-        await lab.insist(app, "GET", path_of(ids[turn % len(ids)]))
-        asked = await lab.ask(app, "GET", path)
-        turn += 1
-    await lab.insist(app, "GET", path)
+    """Ask about customers until the new view answers, which is owed."""
+    if generation is not None:
+        await may_change_over(lab, app, generation, ids, REBUILD_S * lab.patience)
+        await lab.insist(app, "GET", f"/generations/{generation}")
+
+
+async def may_change_over(
+    lab: Lab, app: Instance, generation: int | None, ids: Sequence[str], within: float
+) -> None:
+    """Ask about customers, for so many seconds, until the new view answers."""
+    deadline = lab.history.clock.now() + within
+    while lab.history.clock.now() < deadline:
+        await survey(lab, app, ids)
+        asked = await lab.ask(app, "GET", f"/generations/{generation}")
+        if asked.status == 200:
+            return
 
 
 async def the_end(lab: Lab, app: Instance, ids: Sequence[str]) -> None:
@@ -636,21 +640,9 @@ async def overtake(lab: Lab) -> tuple[Instance, list[str], Fault, int | None]:
     began = len(lab.history)
     generation = await rebuild(lab, app)
     await lab.reached(handed_since(began, known), within=USUALLY_S)
-    await may_change_over(lab, app, generation, ids)
+    # A careful program may wait for the live view before it changes over.
+    await may_change_over(lab, app, generation, ids, CHANGES_OVER_S)
     return app, ids, fetches, generation
-
-
-async def may_change_over(
-    lab: Lab, app: Instance, generation: int | None, ids: Sequence[str]
-) -> None:
-    """Ask until the new view answers, for some seconds: a careful program may wait for the live
-    view before it changes over."""
-    deadline = lab.history.clock.now() + CHANGES_OVER_S
-    while lab.history.clock.now() < deadline:
-        await survey(lab, app, ids)
-        asked = await lab.ask(app, "GET", f"/generations/{generation}")
-        if asked.status == 200:
-            return
 
 
 async def killed_while_rebuilding(lab: Lab) -> None:

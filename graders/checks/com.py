@@ -14,9 +14,10 @@ several apps, each group is judged by itself, and only by the effects that its c
 **COM-1 commit-ahead.** An accepted commit passed a record that had been fetched and whose effect
 was not durable at that moment (none by the database's clock, with 20 ms to spare). FAIL when that
 is beyond doubt and contract: the grader was holding this very effect at that moment, so it cannot
-have been durable, whatever the clocks say; or the window did its harm: the instance ended or was
-frozen after the commit, and the effect never came (EFF-1). When the effect came later and nobody
-held it, it is a WARN. A commit beyond the end that the log ever had, control records included, is
+have been durable, whatever the clocks say; or had refused it before, so the program knew, and it
+came later; or the window did its harm: the instance ended or was frozen after the commit, and the
+effect never came (EFF-1). When the effect came later and the grader had done nothing about it, it
+is a WARN. A commit beyond the end that the log ever had, control records included, is
 always a FAIL. When it never came though nothing broke after the commit, the program swallowed the
 event; that is EFF-1 alone.
 
@@ -57,7 +58,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
-from graders.checks.run import Lane, Run, each_group
+from graders.checks.run import Lane, Run, each_group, refusal_before
 from graders.facts import Assigned, Commit, Effect, Fault, Joined, Left, Process, Sent
 from graders.verdicts import Verdict
 
@@ -180,14 +181,16 @@ def ahead(
     """COM-1 or COM-3 about one record."""
     id = next(id for id, places in run.places.items() if place in places)
     rows = late_rows(run, id, commit)
-    gate = next((f for f in held_at(run, commit.n) if id in f.row.values()), None)
+    fault = next((f for f in held_at(run, commit.n) if id in f.row.values()), None)
+    if rows and fault is None:
+        fault = refusal_before(run, id, commit.n)
     crash = broken_after(run, commit)
     lost = not rows and run.quiet and crash is not None
-    if not (gate or lost or rows):
+    if not (fault or lost or rows):
         return
     yield Finding(
         check,
-        Verdict.FAIL if gate or lost else Verdict.WARN,
+        Verdict.FAIL if fault or lost else Verdict.WARN,
         claim=f"{commit.instance} committed past {id} ({place}) before its effect was durable"
         + ("." if not rows else ", though it was not lost."),
         brief=f"{commit.instance} committed past an event before its effect was durable.",
@@ -196,24 +199,25 @@ def ahead(
             f"{commit.instance} committed {lane_name(place.lane)} at {commit.offset}, "
             f"which covers {place.offset}.",
         ),
-        second=not_durable(run, id, commit, gate, rows),
+        second=not_durable(run, id, commit, fault, rows),
         both="A commit says that everything before it is dealt with.",
         why=why_ahead(overtaken_by),
-        rows=tuple(x.n for x in (gate, overtaken_by, commit, *rows[:1], crash) if x),
+        rows=tuple(x.n for x in (fault, overtaken_by, commit, *rows[:1], crash) if x),
         places=(place,),
         ids=(id,),
     )
 
 
 def not_durable(
-    run: Run, id: str, commit: Commit, gate: Fault | None, rows: Sequence[Effect]
+    run: Run, id: str, commit: Commit, fault: Fault | None, rows: Sequence[Effect]
 ) -> FactRef:
     """The fact that the effect of an event was not there at a commit; `rows` came after it."""
-    if gate:
-        return FactRef(gate.n, f"The write of {id} was being held by the grader at that moment.")
+    if fault and fault.action.startswith("hold"):
+        return FactRef(fault.n, f"The write of {id} was being held by the grader at that moment.")
     if rows:
         late = rows[0].committed_t - commit.t
-        return FactRef(rows[0].n, f"The effect of {id} came {late:.2f} s later.")
+        refused = "was refused by the grader once, and " if fault else ""
+        return FactRef(rows[0].n, f"The effect of {id} {refused}came {late:.2f} s later.")
     assert run.settled is not None  # the run is quiet
     return FactRef(run.settled.n, f"{id} had no effect then, and at rest it still had none.")
 

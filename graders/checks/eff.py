@@ -59,7 +59,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from graders.checks.finding import FactRef, Finding
-from graders.checks.run import Run, differs
+from graders.checks.run import Run, differs, refusal_before
 from graders.facts import Effect, Fault, Process, Sent, State
 from graders.verdicts import Verdict
 
@@ -461,20 +461,13 @@ def unfinished_by(run: Run, record: Effect) -> Fault | None:
         return None if any(is_before(row, record) for row in rows) else gate
     if any(is_before(row, record, CLOCK_MARGIN_S) for row in rows):
         return None
-    return refusal_before(run, record)
+    return refusal_before(run, record.id, record.n)
 
 
 def is_before(row: Effect, record: Effect, margin_s: float = 0.0) -> bool:
     """Whether a row was there before a record was seen, by their facts or by the database's clock:
     another instance may have written it while the grader held the first attempt."""
     return row.n < record.n or row.committed_t <= record.t + margin_s
-
-
-def refusal_before(run: Run, effect: Effect) -> Fault | None:
-    """A refusal of the row of a record's event before the record was there."""
-    refusals = (f for f in run.history.of(Fault) if effect.id in f.row.values())
-    refused = (f for f in refusals if f.what == "applied" and f.action.startswith("fail"))
-    return next((fault for fault in refused if fault.n < effect.n), None)
 
 
 def hold_beyond(run: Run, effect: Effect) -> Fault | None:

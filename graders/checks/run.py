@@ -237,6 +237,13 @@ def each_group(find: Callable[[Run], Iterator[T]]) -> Callable[[Run], Iterator[T
     return find_in_each
 
 
+def refusal_before(run: Run, id: str, n: int) -> Fault | None:
+    """The grader's first refusal of a row about an event, before fact `n`."""
+    refusals = (f for f in run.history.of(Fault) if id in f.row.values())
+    refused = (f for f in refusals if f.what == "applied" and f.action.startswith("fail"))
+    return next((fault for fault in refused if fault.n < n), None)
+
+
 def ends_of_holds(run: Run, table: str, subject: str) -> list[Fault]:
     """Where the grader let go of rows of a table about a subject that it had held back."""
     mine = [

@@ -58,10 +58,10 @@ def test_a_commit_past_an_effect_that_the_grader_holds_fails_though_nothing_was_
         (["armed"], "hold", WARN),
         (["applied", "released"], "hold", WARN),
         (["applied", "dropped"], "hold", WARN),
-        (["applied"], "fail 40001", WARN),
+        (["applied"], "fail 40001", FAIL),
     ],
 )
-def test_only_a_hold_that_holds_makes_it_certain(whats, action: str, verdict: Verdict):
+def test_only_a_hold_that_holds_or_a_refusal_makes_it_certain(whats, action: str, verdict: Verdict):
     tale = Tale()
     tale.send("pay-1", 0)
     tale.fetch("app", 0, 0, 0)
