@@ -158,6 +158,7 @@ def no_orders(rng: random.Random) -> list[tuple[str, bytes]]:
         '{{"id": 7, "customer": "c-7", "item": "{id}", "quantity": 3}}',
         "[" * 3000 + "{id}",
         "\udcff\udc80 {id}",
+        start + ', "item": "caf\udce9", "quantity": 2}}',  # in Latin-1
     ]
     rng.shuffle(texts)
     ids = [order_id(rng) for _ in texts]

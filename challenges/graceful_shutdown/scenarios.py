@@ -228,16 +228,16 @@ async def orders_keep_coming(lab: Lab) -> None:
 
 
 async def told_twice(lab: Lab) -> None:
-    """SIGTERM while an invoice waits in the database, and once more a moment later. Exposes
-    programs whose second signal ends them on the spot."""
+    """SIGTERM while an invoice waits in the database, and twice more, each a moment later. Exposes
+    programs whose second or third signal ends them on the spot."""
     app = await lab.start("app")
     events = orders(lab.rng, 5)
     row = await lab.sink.hold("invoices", row={"order_id": events[3].id})
     await lab.send("orders", events, partition=lab.rng.choice(PARTITIONS))
     await lab.until(held(row), why="an invoice to be written")
-    for _ in ("once", "twice"):
+    for pause in (MOMENT_S / 2, MOMENT_S, MOMENT_S / 2):
         app.tell_to_stop()
-        await lab.briefly(has_left(app) | ended(app), MOMENT_S)
+        await lab.briefly(has_left(app) | ended(app), pause)
     await row.release()
     await app.ended_within()
     await go_on(lab)

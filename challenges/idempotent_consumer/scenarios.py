@@ -25,6 +25,8 @@ PARTITIONS = (0, 1, 2)
 USUALLY_S = 8.0
 # How long a program gets for what it need not do.
 TEMPTATION_S = 1.0
+# More cents than four bytes hold.
+LARGE = 3_000_000_000
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -62,9 +64,11 @@ def inexact(rng: random.Random) -> int:
 
 async def steady_run(lab: Lab) -> None:
     """No fault at all. Exposes programs that miss what was sent before they started, that read some
-    partitions only, that commit the last offset instead of the next one, or that add up wrongly."""
+    partitions only, that commit the last offset instead of the next one, or that add up wrongly, if
+    only large amounts."""
     early = [s for p in PARTITIONS for s in await lab.send("payments", payments(lab.rng, 10), p)]
-    early += await lab.send("payments", [payment(lab.rng, amount=inexact(lab.rng))], 1)
+    odd = [payment(lab.rng, amount=amount) for amount in (inexact(lab.rng), -LARGE)]
+    early += await lab.send("payments", odd, 1)
     await lab.start("app")
     # A program that misses these must be there for the next, or it would only seem to be stuck.
     await lab.reached(effects_of(early), within=4.0)

@@ -663,9 +663,10 @@ async def replaced(
 
 async def last_pieces(lab: Lab) -> None:
     """Two instances of stock take the same product at once: first there is enough for one order,
-    then just enough for both; at last one puts goods back while the other takes. Exposes programs
-    that read what is available and write back what they made of it, and those that take a product
-    for sold out while another has it locked."""
+    then just enough for both; then one puts goods back while the other takes; at last one commits
+    behind the other what it began before. Exposes programs that read what is available and write
+    back what they made of it, those that take a product for sold out while another has it locked,
+    and outboxes that are read by a cursor."""
     payments = Payments(lab).attend()
     await open_shop(lab)
     await lab.start("stock-2", app="stock")
@@ -675,6 +676,7 @@ async def last_pieces(lab: Lab) -> None:
     just_enough = [order(lab.rng, PRODUCTS[-1], quantity) for quantity in (600, AVAILABLE - 600)]
     await at_once(lab, just_enough)
     await put_back_meanwhile(lab, payments)
+    await commit_behind(lab)
     await lab.settle()
     await lab.aftershock()
 
@@ -692,6 +694,18 @@ async def at_once(lab: Lab, events: Sequence[Event]) -> None:
     await lab.reached(waited_for(taking) | decided, within=USUALLY_S)
     await taking.release()
     await lab.reached(all_announced(sent, "OrderShipped", "OrderFailed"), within=USUALLY_S)
+
+
+async def commit_behind(lab: Lab) -> None:
+    """Let a reservation wait for its commit until another, begun later, is announced."""
+    first, then = (order(lab.rng, product, 2) for product in PRODUCTS[-5:-3])
+    commit = await lab.sink.hold("reservations", row={"order_id": first.id}, at="commit")
+    await lab.send("orders", [first], partition=0)
+    await lab.until(held(commit), within=15, why="an order to be reserved")
+    await lab.send("orders", [then], partition=1)
+    await lab.reached(announced(then.id, "StockReserved"), within=USUALLY_S)
+    await commit.release()
+    await lab.reached(announced(first.id, "StockReserved"), within=USUALLY_S)
 
 
 async def put_back_meanwhile(lab: Lab, payments: Payments) -> None:

@@ -451,7 +451,8 @@ async def zombie(lab: Lab) -> None:
 
 async def two_instances(lab: Lab) -> None:
     """Two instances share the orders; one is killed while it waits for replies, which the other
-    then reads. Exposes sagas that live in one instance's memory."""
+    then reads; when all is over, the orders come again. Exposes sagas that live in one instance's
+    memory, and programs that know those orders again which they began or loaded themselves."""
     services = Services(lab)
     events = orders(lab.rng, 12)
     gate = Gate(lab, "an instance to be killed")
@@ -460,11 +461,14 @@ async def two_instances(lab: Lab) -> None:
     await lab.start("first")
     await lab.start("second")
     await lab.until_shared(2, why="two instances to share the partitions")
-    await lab.send("orders", events)
+    sent = await lab.send("orders", events)
     await lab.until(performed(events[0].id, "charge"), why="an order to wait for its charge")
     charges = [o for o in lab.history.of(Output) if is_command(o, events[0].id, ("charge",))]
     await lab.instances[charges[0].instance or "first"].kill()
     gate.open()
+    await lab.reached(effects_of(sent), within=USUALLY_S)
+    for partition in PARTITIONS:
+        await lab.send("orders", events, partition)
     await lab.settle()
     await lab.aftershock()
 
