@@ -331,10 +331,10 @@ class Faults:
         self._armed[target] = [fault for fault in faults if not fault.spent]
         return self._armed[target]
 
-    def cancel_all(self) -> None:
-        """Cancel every fault that could still do something."""
+    def cancel_all(self, but: Callable[[Fault], bool]) -> None:
+        """Cancel every fault that could still do something, but some."""
         for fault in self._all:
-            if not fault.over:
+            if not fault.over and not but(fault):
                 fault.cancel()
 
 

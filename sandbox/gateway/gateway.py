@@ -218,8 +218,11 @@ class Gateway:
         return Builder(self._faults, ReadingMatch(instance, table), choose(nth, 1)).hold()
 
     def release_all(self) -> None:
-        """Cancel all faults; what they hold goes on its way."""
-        self._faults.cancel_all()
+        """Cancel all faults; what they hold goes on its way. A service goes on to answer as it
+        does, for what becomes of an event follows from that."""
+        self._faults.cancel_all(
+            but=lambda fault: isinstance(fault.match, CallMatch) and not fault.action.holds
+        )
 
     async def evict(self, instance: str) -> None:
         """End the sessions of the group members that an instance is, dead, frozen or alive.

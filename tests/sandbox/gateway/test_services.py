@@ -298,6 +298,14 @@ async def test_release_all_lets_calls_go(shop: Shop, client: httpx.AsyncClient) 
     assert held.applied == 1 and shop.of("fault", what="cancelled")
 
 
+async def test_release_all_changes_no_service(shop: Shop, client: httpx.AsyncClient) -> None:
+    """What is expected of an event follows from how a service answers about it."""
+    shop.gateway.call_fault("payment", times=None).error(503)
+    assert (await charge(client, "o-1")).status_code == 503
+    shop.gateway.release_all()
+    assert (await charge(client, "o-1")).status_code == 503
+
+
 async def test_faults_that_cannot_be(shop: Shop) -> None:
     with pytest.raises(ValueError, match="no service shipping"):
         shop.gateway.call_fault("shipping")
