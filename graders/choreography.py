@@ -26,6 +26,7 @@ class Announcement:
 
     n: int
     subject: str
+    key: str | None
     value: Mapping[str, Any]
     topic: str
     partition: int
@@ -86,7 +87,7 @@ class Choreography:
             if self._is_known(sent.value) and sent.offset is not None:
                 subject = str(sent.value.get(self.spec.subject))
                 place = (sent.topic, sent.partition, sent.offset)
-                yield Announcement(sent.n, subject, sent.value, *place, None, True)
+                yield Announcement(sent.n, subject, sent.key, sent.value, *place, None, True)
 
     def _written(self) -> Iterator[Announcement]:
         on_broker = self.history.began.on_broker
@@ -94,7 +95,9 @@ class Choreography:
             if self._is_known(output.value):
                 subject = str(output.value.get(self.spec.subject))
                 place = (on_broker[output.topic], output.partition, output.offset)
-                yield Announcement(output.n, subject, output.value, *place, output.instance, False)
+                yield Announcement(
+                    output.n, subject, output.key, output.value, *place, output.instance, False
+                )
 
     def _is_known(self, value: Any) -> bool:
         return isinstance(value, Mapping) and value.get(TYPE) in self.spec.types

@@ -296,18 +296,21 @@ class Lab:
         await self.until_replaced(other, partitions, hold)
         return other
 
-    async def until_replaced(self, by: Instance, partitions: int, hold: SinkFault) -> None:
-        """Wait until an instance owns so many partitions in place of one that was frozen at `hold`.
+    async def until_replaced(self, by: Instance, partitions: int, *holds: SinkFault) -> None:
+        """Wait until an instance owns so many partitions in place of one that was frozen at a hold.
         As it starts it may wait for a lock of the frozen one (`create index` takes one): then the
         statement is let go, since many have the database end a transaction that stands still. If it
         is not ended, nobody can replace the frozen one right there, and the story goes on without.
         Raises NotExercised when nothing explains the wait."""
         replaced = owns(by, partitions)
-        if await self.reached(replaced, REPLACED_S) or not hold.waited_for:
+        done = await self.reached(replaced, REPLACED_S)
+        in_the_way = [hold for hold in holds if hold.waited_for]
+        if done or not in_the_way:
             await self.until(replaced, within=MORE_S, why=f"{by.name} to take over")
             return
         self.tell(f"{by.name} waits for a lock of the frozen instance.")
-        await hold.release()
+        for hold in in_the_way:
+            await hold.release()
         await self.reached(replaced, REPLACED_S)
 
     async def kill_at_commits(self, app: Instance, commit: Fault, over: Condition) -> None:

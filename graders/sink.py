@@ -37,13 +37,18 @@ EFFECTS = """
     from grader.effect_log where {which} order by {order}
 """
 MONITOR = """
+    with recursive waits as (
+        select a.pid, b.pid as behind
+        from pg_stat_activity a cross join unnest(pg_blocking_pids(a.pid)) as b(pid)
+        where a.datname = current_database() and a.wait_event_type = 'Lock'
+      union
+        select w.pid, c.behind
+        from waits w cross join unnest(pg_blocking_pids(w.behind)) as c(behind)
+    )
     select f.id, coalesce(pg_sequence_last_value(('grader.matches_' || f.id)::regclass), 0) as
     matched,
            coalesce(array_agg(l.pid) filter (where l.pid is not null), '{}') as pids,
-           coalesce(bool_or(exists (
-               select from pg_stat_activity a
-               where a.datname = current_database() and l.pid = any(pg_blocking_pids(a.pid))
-           )), false) as waited_for
+           coalesce(bool_or(l.pid in (select behind from waits)), false) as waited_for
     from grader.fault f
     left join pg_locks l on l.locktype = 'advisory' and not l.granted
         and l.classid = f.lock_key::oid and l.objid = f.id::oid

@@ -11,6 +11,7 @@ from graders.conditions import (
     Condition,
     applied,
     committed_past,
+    committed_past_all,
     effect_of,
     effects_of,
     every,
@@ -27,6 +28,7 @@ from graders.sink import SinkFault
 from graders.spec import Event, OutputRecord
 
 PARTITIONS = (0, 1)
+STREETS = ("Elm Street", "Oak Lane", "O'Neill Road", "Mühlenweg", "Łąkowa")
 PRODUCTS = tuple(f"prod-{n}" for n in range(1, 21))
 AVAILABLE = 1000  # of each product, by schema.sql
 # How long to wait for what nearly every program does at once. A program that never does it is
@@ -78,7 +80,7 @@ def order(
         "causation_id": None,
         "product": product or rng.choice(PRODUCTS[:15]),
         "quantity": quantity or rng.randrange(1, 6),
-        "address": f"{rng.randrange(1, 200)} {rng.choice(('Elm', 'Oak', 'Mill'))} Street",
+        "address": f"{rng.randrange(1, 200)} {rng.choice(STREETS)}",
     }
     return Event(id, id, value, **more)
 
@@ -484,7 +486,8 @@ async def killed_after_announcement(lab: Lab) -> None:
 
 async def killed_before_announcement(lab: Lab) -> None:
     """SIGKILL of each service when its change is committed in the database and what it writes to
-    Kafka does not get there. Exposes programs that take what is done for announced."""
+    Kafka does not get there; another instance replaces it. Exposes programs that take what is done
+    for announced, or leave it to the instance that did it."""
     Payments(lab).attend()
     for app, topic, table, call in (
         ("stock", "stock_events", "reservations", "OrderPlaced"),
@@ -503,7 +506,7 @@ async def killed_before_announcement(lab: Lab) -> None:
         await lab.reached(let_go, within=TEMPTATION_S)
         await instance.kill()
         writes.drop()
-        await lab.start(app, app=app)
+        await lab.start(f"{app}-2", app=app)
     await lab.settle()
     await lab.aftershock()
 
@@ -575,6 +578,29 @@ async def database_refuses(lab: Lab) -> None:
     await lab.send("orders", placed)
     often = applied(refusals[3], times=4)
     await lab.reached(every([often, *map(applied, refusals)]), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def shipping_shared(lab: Lab) -> None:
+    """Two instances of shipping hear of one paid order at once, one of the order itself and one of
+    its reserved goods, and the database lets both wait. Exposes programs in which each looks for
+    what the other has not committed yet, so that nobody ships."""
+    payments = Payments(lab)
+    await open_shop(lab)
+    await lab.start("shipping-2", app="shipping")
+    await lab.until_shared(3, why="two instances of shipping to share the topics")
+    placed = order(lab.rng, id=id_of_partition_1(lab.rng))
+    paid = await payments.charge_at_once([placed])
+    await lab.reached(committed_past_all(paid), within=USUALLY_S)
+    stalls = [lab.gateway.hold_savings(name) for name in ("shipping", "shipping-2")]
+    await lab.send("orders", [placed], partition=0)
+    await lab.reached(announced(placed.id, "StockReserved"), within=USUALLY_S)
+    await lab.briefly(every([held(stall) for stall in stalls]), within=TEMPTATION_S)
+    for stall in stalls:
+        stall.release()
+    await lab.reached(announced(placed.id, "OrderShipped"), within=USUALLY_S)
+    payments.attend()
     await lab.settle()
     await lab.aftershock()
 
@@ -656,8 +682,8 @@ async def replaced(
         await frozen.freeze()
         others.append(await lab.start(f"{app}-2", app=app))
         await frozen.evict()
-    for other, topics, hold in zip(others, (2, 3), holds, strict=True):
-        await lab.until_replaced(other, topics * len(PARTITIONS), hold)
+    for other, topics in zip(others, (2, 3), strict=True):
+        await lab.until_replaced(other, topics * len(PARTITIONS), *holds)
     return others
 
 

@@ -101,15 +101,17 @@ async def refusal_at_each_step(lab: Lab) -> None:
 
 
 async def lost_replies(lab: Lab) -> None:
-    """The first reply to a command is lost, at each step forward and at one back. Exposes programs
-    that wait for ever, that ask again with a new id, or that take silence for an answer."""
+    """The first reply to a command is lost, at each step forward and back, after the pivot four
+    times. Exposes programs that wait for ever, that ask again with a new id, that take silence for
+    an answer, or that give up asking."""
     services = Services(lab)
-    events = orders(lab.rng, 5)
+    events = orders(lab.rng, 6)
     for event, action in zip(
-        events, ("reserve", "charge", "ship", "deduct", "refund"), strict=True
+        events, ("reserve", "charge", "ship", "deduct", "refund", "release"), strict=True
     ):
-        services.script(event.id, action, lost=1)
+        services.script(event.id, action, lost=4 if action == "deduct" else 1)
     services.script(events[4].id, "ship", refuses=True)
+    services.script(events[5].id, "charge", refuses=True)
     await lab.start("app")
     await lab.send("orders", events)
     await lab.settle()
@@ -123,8 +125,8 @@ async def late_success(lab: Lab) -> None:
     they asked before; that act on the late reply, or take it for the undo's; that do not wait for
     one undo before they ask for the next; or that wait less than they must."""
     services = Services(lab)
-    sent = await lab.send("orders", orders(lab.rng, 7))
-    reserved, charged, shipped, replied, over, refused, busy = sent
+    sent = await lab.send("orders", orders(lab.rng, 8))
+    reserved, charged, shipped, replied, over, refused, *busy = sent
     for order, action, undo in (
         (reserved, "reserve", "release"),
         (charged, "charge", "refund"),
@@ -137,8 +139,10 @@ async def late_success(lab: Lab) -> None:
     services.script(refused.id, "charge", refuses=True, answers_when=gives_up)
     for order in (charged, refused):
         services.script(order.id, "refund", does_when=refund_was_awaited_or_not(order))
-    given_up = commanded(busy.id, "release") | commanded(busy.id, "reserve", times=3)
-    services.script(busy.id, "reserve", busy=True, does_when=given_up | effect_of(busy))
+    for order, action, undo in zip(busy, ("reserve", "charge"), ("release", "refund"), strict=True):
+        again = commanded(order.id, action, times=3)
+        given_up = commanded(order.id, undo, "release") | again | effect_of(order)
+        services.script(order.id, action, busy=True, does_when=given_up)
     await lab.start("app")
     await lab.settle()
     await lab.aftershock()

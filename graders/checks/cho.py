@@ -10,8 +10,8 @@ so those of aborted transactions are never seen.
 
 **CHO-1 chain.** An announcement has no event id, names as its cause no event of its subject, or one
 of a type that the contract does not allow as its cause, or has another correlation id than the
-event that began its subject. So chains are complete, and without a circle because the contract's
-are. Silent about a subject that CHO-2 speaks about.
+event that began its subject, or another key than its subject. So chains are complete, and without
+a circle because the contract's are. Silent about a subject that CHO-2 speaks about.
 
 **CHO-2 no loop.** An announcement has one of its own type about the same subject among its causes;
 or there are more than 10 event ids, or 60 records, about one subject, where the contract knows a
@@ -116,6 +116,8 @@ def broken_links(
     first = next(a for a in about if a.is_ours)
     if not isinstance(announcement.id, str) or not announcement.id:
         yield f"has no event id ({announcement.id!r})", None
+    if announcement.key != announcement.subject:
+        yield f"has the key {announcement.key!r}, not its order's id", first
     if announcement.correlation != first.correlation:
         told_instead = f"the correlation id {announcement.correlation!r}, not {first.correlation!r}"
         yield f"has {told_instead}", first

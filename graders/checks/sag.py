@@ -54,8 +54,8 @@ nothing was ever sent, the commit past it is the first fact.
 **SAG-10 duplicate-start.** An order that was sent several times has two commands for one action, or
 its outcome twice, without an interruption in between. Then SAG-7 and SAG-1 say nothing of it.
 
-**SAG-11 isolation.** A command carries values that are not its order's, undoes another order's
-command, or is about no order at all.
+**SAG-11 isolation.** A command has another key than its order, carries values that are not its
+order's, undoes another order's command, or is about no order at all.
 
 **SAG-12 timely.** As SAG-9, of sagas during which nothing was interrupted. It counts when it
 repeats. A run that was not at rest is LIV-1's.
@@ -781,7 +781,10 @@ def mixed_up(sagas: Sagas, saga: Saga, command: Output) -> Iterator[Finding]:
     wanted = {name: order.value[name] for name in step.moves} if step else {}
     wrong = [] if lacks(sagas, command) else differs(command.value, wanted)
     other = sagas.owners.get(told(command, "undoes") or "", saga)
-    if wrong:
+    if command.key != saga.id:
+        said = f"its key is {command.key!r}"
+        yield foreign(saga, command, said, FactRef(order.n, f"{saga.id} was sent under this key."))
+    elif wrong:
         name = wrong[0]
         said = f"{name} {command.value[name]} instead of {wanted[name]}"
         yield foreign(
