@@ -304,7 +304,8 @@ class Lab:
         Raises NotExercised when nothing explains the wait."""
         replaced = owns(by, partitions)
         done = await self.reached(replaced, REPLACED_S)
-        in_the_way = [hold for hold in holds if hold.waited_for]
+        # One that is over was let go for another instance, which may wait for the lock still.
+        in_the_way = [hold for hold in holds if hold.waited_for or hold.over]
         if done or not in_the_way:
             await self.until(replaced, within=MORE_S, why=f"{by.name} to take over")
             return
