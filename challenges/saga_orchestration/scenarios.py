@@ -215,7 +215,7 @@ async def foreign_replies(lab: Lab) -> None:
     await services.reply_to_other(undoing, "payment", "refund", DONE)
     await services.reply_to_other(order(lab.rng).id, "payment", "charge", DONE)
     wrong = commanded(ahead, "charge") & commanded(back, "release")
-    await lab.reached(wrong & commanded(undoing, "release"), within=0.8)
+    await lab.reached(wrong & commanded(undoing, "release"), within=1.5)
     gate.open()
     await lab.settle()
     await lab.aftershock()
