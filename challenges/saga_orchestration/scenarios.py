@@ -101,15 +101,14 @@ async def refusal_at_each_step(lab: Lab) -> None:
 
 
 async def lost_replies(lab: Lab) -> None:
-    """The first reply to a command is lost, at each step forward and back, after the pivot four
-    times. Exposes programs that wait for ever, that ask again with a new id, that take silence for
-    an answer, or that give up asking."""
+    """The first reply to a command is lost, at each step forward and back. Exposes programs that
+    wait for ever, that ask again with a new id, or that take silence for an answer."""
     services = Services(lab)
     events = orders(lab.rng, 6)
     for event, action in zip(
         events, ("reserve", "charge", "ship", "deduct", "refund", "release"), strict=True
     ):
-        services.script(event.id, action, lost=4 if action == "deduct" else 1)
+        services.script(event.id, action, lost=1)
     services.script(events[4].id, "ship", refuses=True)
     services.script(events[5].id, "charge", refuses=True)
     await lab.start("app")
@@ -248,13 +247,15 @@ async def unavailable(lab: Lab) -> None:
 
 
 async def silent_services(lab: Lab) -> None:
-    """Payment provider and forwarder are silent until asked again, then the stock, after the pivot.
-    Exposes programs that undo while nobody knows whether the parcel left or once it has left, that
-    call an order completed before its last step, or that give up asking."""
+    """Payment provider and forwarder are silent until asked again, then the stock, after the pivot,
+    which also loses four replies to one order. Exposes programs that undo while nobody knows
+    whether the parcel left or once it has left, that call an order completed before its last step,
+    or that give up asking."""
     services = Services(lab)
     pivot, charge, late = orders(lab.rng, 3)
     shipped = Gate(lab, "the stock to be silent")
     services.script(late.id, "ship", answers_when=shipped.opened)
+    services.script(charge.id, "deduct", lost=4)
     services.shipping.silence()
     await lab.start("app")
     sent = await lab.send("orders", [pivot])
