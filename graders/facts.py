@@ -358,6 +358,11 @@ class Fault(Fact):
     row: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def holds(self) -> bool:
+        """Whether its action keeps something back, rather than fails it."""
+        return self.action.startswith("hold")
+
+    @property
     def is_over(self) -> bool:
         """Whether this ends it."""
         return self.what in ("released", "dropped", "cancelled")

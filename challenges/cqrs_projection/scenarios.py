@@ -313,7 +313,7 @@ async def ask_meanwhile(lab: Lab, app: Instance, id: str, nth: int) -> None:
     reading = lab.gateway.hold_reading(app.name, nth=nth)
     lab.meanwhile(lab.insist(app, "GET", path_of(id), within=ANSWER_S))
     await lab.reached(held(reading) | answered_after(before), within=USUALLY_S)
-    if held(reading).holds(lab.history):
+    if reading.held:
         (sent,) = await lab.send(ORDERS, [placed(lab.rng, id)])
         await lab.briefly(committed_past(sent), within=WRITES_S)
     reading.release()

@@ -401,7 +401,7 @@ async def look_meanwhile(lab: Lab, app: Instance, other: Instance, what: str, nt
     reading = lab.gateway.hold_reading(app.name, LOG, nth)
     lab.meanwhile(lab.insist(app, "GET", path, within=PATIENCE_S))
     await lab.reached(held(reading) | answered(path), within=USUALLY_S)
-    if held(reading).holds(lab.history):
+    if reading.held:
         lab.meanwhile(withdraw(lab, other, order))
         await lab.briefly(decided(order), within=TEMPTATION_S)
     reading.release()

@@ -457,7 +457,7 @@ async def zombie(lab: Lab) -> None:
 async def two_instances(lab: Lab) -> None:
     """Two instances share the orders; one is killed while it waits for replies, which the other
     then reads; when all is over, the orders come again. Exposes sagas that live in one instance's
-    memory, and programs that know those orders again which they began or loaded themselves."""
+    memory, and programs that know no orders again but those that they began or loaded."""
     services = Services(lab)
     events = orders(lab.rng, 12)
     gate = Gate(lab, "an instance to be killed")

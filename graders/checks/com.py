@@ -212,7 +212,7 @@ def not_durable(
     run: Run, id: str, commit: Commit, fault: Fault | None, rows: Sequence[Effect]
 ) -> FactRef:
     """The fact that the effect of an event was not there at a commit; `rows` came after it."""
-    if fault and fault.action.startswith("hold"):
+    if fault and fault.holds:
         return FactRef(fault.n, f"The write of {id} was being held by the grader at that moment.")
     if rows:
         late = rows[0].committed_t - commit.t
@@ -256,7 +256,7 @@ def held_at(run: Run, n: int) -> list[Fault]:
     for fault in run.history.of(Fault):
         if fault.n > n:
             break
-        if fault.what == "applied" and fault.action.startswith("hold"):
+        if fault.what == "applied" and fault.holds:
             holding[fault.fault] = fault
         elif fault.is_over:
             holding.pop(fault.fault, None)

@@ -475,7 +475,7 @@ def hold_beyond(run: Run, effect: Effect) -> Fault | None:
     held: dict[str, Fault] = {}
     over: set[str] = set()
     for fault in run.history.of(Fault):
-        own = effect.id in fault.row.values() and fault.action.startswith("hold")
+        own = effect.id in fault.row.values() and fault.holds
         if own and fault.what == "applied" and fault.fault not in over:
             held.setdefault(fault.fault, fault)
         elif own and fault.is_over and fault.n < effect.n:

@@ -160,7 +160,7 @@ def held_back(run: Run, asked: Asked) -> str:
     standing: dict[str, Fault] = {}
     for fault in run.history.of(Fault):
         if fault.n < asked.n and fault.instance in (None, asked.instance):
-            if fault.what == "applied" and fault.action.startswith("hold"):
+            if fault.what == "applied" and fault.holds:
                 standing[fault.fault] = fault
             elif fault.is_over:
                 standing.pop(fault.fault, None)

@@ -432,16 +432,22 @@ def rest_unmarked(run: Run, outbox: Outbox, row: Effect) -> Settled | None:
     """The rest at which a row had its event and was not marked yet; None when there was none."""
     change = change_of(outbox.spec, row.content)
     events, mark = outbox.events.get(change), outbox.marked.get(change)
-    rests = [s for s in run.history.of(Settled) if s.quiet and events and s.n > events[0].n]
-    return next((s for s in rests if s.n > row.n and (mark is None or s.n < mark.n)), None)
+    if not events:
+        return None
+    return rest_between(run, max(row.n, events[0].n), mark.n if mark else len(run.history) + 1)
+
+
+def rest_between(run: Run, after: int, before: int) -> Settled | None:
+    """The first rest behind one fact and ahead of another; None when there was none."""
+    rests = (s for s in run.history.of(Settled) if s.quiet)
+    return next((s for s in rests if after < s.n < before), None)
 
 
 def rest_before(run: Run, outbox: Outbox, row: Effect) -> Settled | None:
     """The rest at which a row was there and its event, which came later, was not; None when there
     was none."""
     events = outbox.events.get(change_of(outbox.spec, row.content))
-    rests = [s for s in run.history.of(Settled) if s.quiet and s.n > row.n]
-    return next((s for s in rests if events and s.n < events[0].n), None)
+    return rest_between(run, row.n, events[0].n) if events else None
 
 
 def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Finding:
