@@ -380,7 +380,7 @@ def _(fact: facts.State) -> tuple[str, str]:
 
 @describe.register
 def _(fact: facts.Settled) -> tuple[str, str]:
-    if fact.quiet:
+    if fact.quiet and not fact.missing:
         return "grader", "everything is committed and at rest"
     return "grader", f"gives up waiting: {'; '.join(fact.unmet)}"
 

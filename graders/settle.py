@@ -7,7 +7,7 @@ so for 0.6 s the run is quiet; the good case costs no more. Otherwise the wait g
 is progress (new effects, positions, records handed out, calls to outside services, up to ten about
 one thing, instances that are starting), at most 60 s, and ends when there was none for 7 s: longer
 than the usual commit timer of 5 s. An effect that is missing although the position lies past
-everything can only come late by a retry inside the program, so 3 s must do for it, and for state
+everything can only come late by a retry inside the program, so 3.5 s must do for it, and for state
 that is written apart from the effects.
 Where the statement allows pauses (`timer_s`), one and a half of them are waited in addition. All
 times are multiplied by the run's patience.
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 STABLE_S = 0.6  # by programs that write down behind an effect that they have dealt with it
 STUCK_S = 7.0
-LOST_S = 3.0
+LOST_S = 3.5  # with the doubled patience of a repeat as long as the 7 s of the statements
 MOST_S = 60.0
 RETURN_S = 5.0
 BEGIN_S = 1.0

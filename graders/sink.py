@@ -55,6 +55,12 @@ MONITOR = """
         and l.database = (select oid from pg_database where datname = current_database())
     group by f.id
 """
+OWN_TABLES = """
+    select c.relname as name from pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+      and c.relowner = (select oid from pg_roles where rolname = %s)
+    order by c.relname limit %s
+"""
 SESSIONS = """
     select pid, client_port, state, xact_start is not null as in_transaction
     from pg_stat_activity
@@ -134,6 +140,7 @@ class Sink:
 
     history: Recorder
     control: psycopg.AsyncConnection[dict[str, Any]]
+    role: str  # the program's
     instance_of: Callable[[int], str | None]
     tables: Mapping[str, EffectTable]
     epoch_offset: float
@@ -173,6 +180,24 @@ class Sink:
         `at` as for `hold`."""
         return await self._arm("fail", table, row or {}, nth, times, at, sqlstate)
 
+    async def fail_changes(self, most: int) -> list[SinkFault]:
+        """Fail the first update or deletion of a row in each of the program's own tables, `most` of
+        them by name. A table that the program has dropped, or keeps locked for 5 s, is left out."""
+        found = await (await self.control.execute(OWN_TABLES, (self.role, most))).fetchall()
+        return [
+            await self._arm("fail", row["name"], {}, 1, 1, "change", sqlstate="40001")
+            for row in found
+            if await self._watch_changes(row["name"])
+        ]
+
+    async def _watch_changes(self, table: str) -> bool:
+        """Put the trigger on a table of the program's own; whether that could be done."""
+        try:
+            await self.control.execute(change_trigger(table))
+        except (psycopg.errors.UndefinedTable, psycopg.errors.LockNotAvailable):
+            return False
+        return True
+
     async def _arm(
         self,
         action: str,
@@ -184,7 +209,7 @@ class Sink:
         sqlstate: str | None,
     ) -> SinkFault:
         number = len(self.faults) + 1
-        what = {"insert": "write to", "commit": "COMMIT of"}[at]
+        what = {"insert": "write to", "commit": "COMMIT of", "change": "change in"}[at]
         which = "".join(f" with {name} {value}" for name, value in row.items())
         verb = "hold" if sqlstate is None else f"fail {sqlstate}"
         fault = SinkFault(
@@ -356,6 +381,7 @@ async def open_sink(
         sink = Sink(
             history,
             control,
+            database.role,
             instance_of,
             {effect.table: effect for effect in challenge.effect_tables},
             time.time() - history.now(),
@@ -399,6 +425,15 @@ def triggers(table: str, *, is_effect: bool) -> sql.Composed:
     )
     statements = (f"{log} grader.log_effect('effect');" if is_effect else "") + faults
     return sql.SQL(statements).format(table=sql.Identifier(table))
+
+
+def change_trigger(table: str) -> sql.Composed:
+    """The statement that puts the trigger for changes on a table of the program's own."""
+    statement = (
+        "create or replace trigger grader_1_change after update or delete on public.{table}"
+        " for each row execute function grader.refuse_change()"
+    )
+    return sql.SQL(statement).format(table=sql.Identifier(table))
 
 
 def mark_trigger(outbox: OutboxSpec) -> sql.Composed:

@@ -42,8 +42,7 @@ class Attempt:
         doubts = [
             f.verdict
             for f in self.findings
-            if f.check in (*HARNESS, *LIVENESS)
-            and (f.check not in PASSING or f.verdict != Verdict.FAIL)
+            if f.check in (*HARNESS, *LIVENESS) and not went_on(f)
         ]
         stuck = Verdict.INCONCLUSIVE if Verdict.FAIL in doubts else Verdict.PASS
         return worst([stuck, *(v for v in doubts if v != Verdict.FAIL)])
@@ -63,6 +62,12 @@ class Attempt:
         """The checks that found that progress ended."""
         fails = (f.check for f in self.findings if f.verdict == Verdict.FAIL)
         return frozenset(check for check in fails if check in LIVENESS)
+
+
+def went_on(finding: Finding) -> bool:
+    """Whether the run went on to its end although progress had ended for a while."""
+    passes = finding.check in PASSING or finding.reason == "late"
+    return passes and finding.verdict == Verdict.FAIL
 
 
 def judge(history: History, checks: Sequence[str]) -> Attempt:

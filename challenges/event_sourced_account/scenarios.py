@@ -36,6 +36,7 @@ COMMIT_TIMER_S = 6.0
 PATIENCE_S = 20.0
 # How soon after its event a snapshot is taken, by far.
 SOON_S = 10.0
+OWN_TABLES = 4  # that refuse a change: who ends at each is started again five times
 LONG_AGO = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 
@@ -471,6 +472,30 @@ async def deposit_meets_withdrawal(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def late_commit(lab: Lab) -> None:
+    """A withdrawal waits for its commit until one of another account is published, and is committed
+    before the program knows that it is. Exposes outboxes that are emptied up to the last row that
+    was published."""
+    account, other = account_name(lab.rng), account_name(lab.rng)
+    first, second = await start_two(lab)
+    funds = await lab.send("deposits", [deposit(lab.rng, a, 50_000) for a in (account, other)])
+    await lab.reached(effects_of(funds, place=OUTSIDE), within=USUALLY_S)
+    order, later = withdrawal(lab.rng, account, 1_000), withdrawal(lab.rng, other, 2_000)
+    commit = await lab.sink.hold(LOG, row={"command_id": order.id}, at="commit")
+    lab.meanwhile(withdraw(lab, first, order))
+    await lab.until(held(commit), PATIENCE_S, why="the withdrawal to be appended")
+    telling = lab.gateway.fault("Produce", topic=lab.topic(OUTSIDE)).hold_response()
+    lab.meanwhile(withdraw(lab, second, later))
+    await lab.briefly(held(telling), within=2 * TEMPTATION_S)
+    await commit.release()
+    await lab.reached(in_log(order.id), within=USUALLY_S)
+    telling.release()
+    await lab.until(decided(order) & decided(later), PATIENCE_S, why="both to be decided")
+    await look(lab, first, account)
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def let_both_go(lab: Lab, append: SinkFault, done: Condition, other: Condition) -> None:
     """Give the second of two the time to pass the first or to wait for it, then let the first go
     on."""
@@ -619,6 +644,25 @@ async def database_error(lab: Lab) -> None:
     await lab.until(applied(refusal), PATIENCE_S, why="the refusal to be met")
     await withdraw(lab, app, withdrawal(lab.rng, account, 500))
     await look(lab, another, account)
+    await lab.settle()
+    await lab.aftershock()
+    await look(lab, app, account)
+
+
+async def own_tables_refuse(lab: Lab) -> None:
+    """The database refuses the first change of a row in each table of the program's own, once it is
+    at work. Exposes programs in which a thread or task that publishes ends, and nobody sees."""
+    account = account_name(lab.rng)
+    app = await lab.start("app")
+    (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
+    await lab.reached(effect_of(sent, place=OUTSIDE), within=USUALLY_S)
+    refusals = await lab.sink.fail_changes(OWN_TABLES)
+    more = await lab.send("deposits", [deposit(lab.rng, account) for _ in range(4)])
+    await withdraw(lab, app, withdrawal(lab.rng, account, 2_000))
+    await lab.reached(effects_of(more, place=OUTSIDE), within=USUALLY_S)
+    for refusal in refusals:
+        await refusal.cancel()
+    await look(lab, app, account)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)

@@ -37,6 +37,8 @@ USUALLY_S = 8.0
 # How long a program gets for what it must not do.
 TEMPTATION_S = 1.5
 COMMIT_TIMER_S = 6.0  # longer than the usual one
+ENDS = ("OrderShipped", "OrderFailed")
+OWN_TABLES = 8  # of both services that refuse a change: who ends at each is started again five times
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -244,7 +246,7 @@ async def steady_orders(lab: Lab) -> None:
     unknown = order(lab.rng)
     await lab.send("orders", [follow_up(lab.rng, "OrderViewed", unknown)])
     await open_shop(lab)
-    await lab.reached(all_announced(early, "OrderShipped", "OrderFailed"), within=USUALLY_S)
+    await lab.reached(all_announced(early, *ENDS), within=USUALLY_S)
     noise = follow_up(lab.rng, "PaymentReminderSent", unknown)
     await lab.answer("payments", noise.id, noise.key, noise.value)
     await lab.send("orders", orders(lab.rng, 6))
@@ -292,7 +294,7 @@ async def sent_again(lab: Lab) -> None:
     sent = await lab.send("orders", [event for event in placed for _ in range(2)])
     first, second = (cancellation(lab.rng, placed[3]) for _ in range(2))
     await lab.send("orders", [first, first, second])
-    decided = all_announced(sent, "OrderShipped", "OrderFailed")
+    decided = all_announced(sent, *ENDS)
     await lab.reached(decided, within=USUALLY_S)
     await lab.send("orders", [placed[0], placed[8], second, cancellation(lab.rng, placed[8])])
     await lab.settle()
@@ -466,7 +468,7 @@ async def killed_after_announcement(lab: Lab) -> None:
     payments.declined = {event.id for event in placed[::2]}
     for app, types in (
         ("stock", ("StockReserved",)),
-        ("shipping", ("OrderShipped", "OrderFailed")),
+        ("shipping", ENDS),
     ):
         commits = lab.commits(app, times=None).hold()
         instance = await lab.start(app, app=app)
@@ -581,6 +583,22 @@ async def database_refuses(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def own_tables_refuse(lab: Lab) -> None:
+    """The database refuses the first change of a row in each table of the services' own, once they
+    are at work. Exposes programs in which a thread or task that publishes ends, and nobody sees."""
+    Payments(lab).attend()
+    await open_shop(lab)
+    first = await lab.send("orders", orders(lab.rng, 3))
+    await lab.reached(all_announced(first, *ENDS), within=USUALLY_S)
+    refusals = await lab.sink.fail_changes(OWN_TABLES)
+    then = await lab.send("orders", orders(lab.rng, 4))
+    await lab.reached(all_announced(then, *ENDS), within=USUALLY_S)
+    for refusal in refusals:
+        await refusal.cancel()
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def shipping_shared(lab: Lab) -> None:
     """Two instances of shipping hear of one paid order at once, one of the order itself and one of
     its reserved goods, and the database lets both wait. Exposes programs in which each looks for
@@ -620,7 +638,7 @@ async def late_service(lab: Lab) -> None:
     await lab.reached(group_stable(2), within=USUALLY_S)
     for number in (4, 8):
         more = await lab.send("orders", orders(lab.rng, number))
-        ended = all_announced(more, "OrderShipped", "OrderFailed")
+        ended = all_announced(more, *ENDS)
         await lab.reached(ended, within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
@@ -718,18 +736,22 @@ async def at_once(lab: Lab, events: Sequence[Event]) -> None:
     decided = any_announced(sent, "StockReserved", "StockRejected")
     await lab.reached(waited_for(taking) | decided, within=USUALLY_S)
     await taking.release()
-    await lab.reached(all_announced(sent, "OrderShipped", "OrderFailed"), within=USUALLY_S)
+    await lab.reached(all_announced(sent, *ENDS), within=USUALLY_S)
 
 
 async def commit_behind(lab: Lab) -> None:
-    """Let a reservation wait for its commit until another, begun later, is announced."""
+    """Let a reservation wait for its commit until another, begun later, is announced, and be
+    committed before the program knows that it is."""
     first, then = (order(lab.rng, product, 2) for product in PRODUCTS[-5:-3])
     commit = await lab.sink.hold("reservations", row={"order_id": first.id}, at="commit")
-    await lab.send("orders", [first], partition=0)
+    (placed,) = await lab.send("orders", [first], partition=0)
     await lab.until(held(commit), within=15, why="an order to be reserved")
+    telling = lab.gateway.fault("Produce", topic=lab.topic("stock_events")).hold_response()
     await lab.send("orders", [then], partition=1)
-    await lab.reached(announced(then.id, "StockReserved"), within=USUALLY_S)
+    await lab.reached(held(telling), within=USUALLY_S)
     await commit.release()
+    await lab.reached(effect_of(placed), within=USUALLY_S)
+    telling.release()
     await lab.reached(announced(first.id, "StockReserved"), within=USUALLY_S)
 
 

@@ -46,7 +46,8 @@ class Finding:
     Kafka's terms.
     `rows` are the facts a timeline must show, `places` the records it is about, `ids` the events.
     `reason` says for INCONCLUSIVE and HARNESS_ERROR which kind it is (stuck, not_exercised,
-    noisy, slow, harness). Facts may be missing where a verdict is not an accusation.
+    noisy, slow, harness), and for LIV-1 "late" when what was missing came in the end. Facts may be
+    missing where a verdict is not an accusation.
     """
 
     check: str

@@ -10,7 +10,9 @@ and not started again after it ended too often. May wrongly accuse a slow progra
 machine: hence a wait that ended while things still moved, or while the grader itself was not
 scheduled, is INCONCLUSIVE; and the grader repeats a run with doubled patience and calls it a FAIL
 only when two of three end so. Silent when the position falls short by exactly the one record that
-COM-2 speaks about.
+COM-2 speaks about. Progress that came only with something new, a restart of all instances above
+all, is none: what was missing at an earlier wait's end, and was there at the last one's, came too
+late. (OBX-6 says the same of an outbox.)
 
 **LIV-2 answers.** A program that serves HTTP answers: every question that the grader asked again
 and again, from when the program may be expected to listen, was answered in the end with a status
@@ -31,21 +33,68 @@ from collections.abc import Iterator
 from graders.checks.com import off_by_one
 from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run
-from graders.facts import Asked, Connection, Fault, Process, Refused, Settled, Stall, State
+from graders.facts import (
+    Asked,
+    Connection,
+    Fault,
+    Process,
+    Refused,
+    Sent,
+    Settled,
+    Stall,
+    State,
+)
 from graders.verdicts import Verdict
 
 
 def progress(run: Run) -> Iterator[Finding]:
     """LIV-1."""
     settled = run.settled
-    if settled is None or settled.quiet or any(off_by_one(run)):
+    if settled is None or any(off_by_one(run)):
         return
-    if run.history.of(Stall):
+    if settled.quiet:
+        yield from healed(run, settled)
+    elif run.history.of(Stall):
         yield unsure(settled, "noisy", "The grading machine itself was stalled during this run.")
     elif settled.moving:
         yield unsure(settled, "slow", "Things were still moving when the time was over.")
     else:
         yield no_progress(run, settled)
+
+
+def healed(run: Run, settled: Settled) -> Iterator[Finding]:
+    """LIV-1 about what had not come when nothing moved any more, and was there in the end."""
+    ends = (s for s in run.history.of(Settled) if s.n < settled.n and not s.moving)
+    late = next((s for s in ends if s.missing or not s.quiet), None)
+    if late and not (settled.missing or run.history.began.outbox or run.history.of(Stall)):
+        yield came_late(run, late)
+
+
+def came_late(run: Run, late: Settled) -> Finding:
+    """LIV-1 about what came only after something new."""
+    helped = what_helped(run, late)
+    return Finding(
+        "LIV-1",
+        Verdict.FAIL,
+        claim="The program stopped making progress until something new happened.",
+        first=FactRef(late.n, f"After {late.waited_s:.1f} s: {listed(late)}."),
+        second=helped,
+        both="Nothing of the grader was in the program's way any more, yet nothing moved; what was "
+        "missing came only after this.",
+        why="What is due must come by itself: a service may run for months until it is started "
+        "again, and nobody knows when the next event comes.",
+        rows=(late.n, helped.n),
+        reason="late",
+    )
+
+
+def what_helped(run: Run, late: Settled) -> FactRef:
+    """The first thing that the grader did after a wait in vain."""
+    starts = (p for p in run.history.of(Process) if p.what == "started" and p.n > late.n)
+    if start := next(starts, None):
+        return FactRef(start.n, f"{start.instance} was started again.")
+    sent = next(s for s in run.history.of(Sent) if s.n > late.n)
+    return FactRef(sent.n, f"{sent.id} was sent.")
 
 
 def unsure(settled: Settled, reason: str, why: str) -> Finding:

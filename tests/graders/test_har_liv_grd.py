@@ -163,6 +163,31 @@ def test_what_is_not_announced_is_not_said_to_have_its_effect():
     assert findings(history, "LIV-1")[0].claim == "The program stopped making progress."
 
 
+def healed_by_a_restart(**first_end) -> Tale:
+    """A run that stood still with something missing, which came after a restart."""
+    tale = steady()
+    tale.settle(**{"missing": 1, "unmet": ["not announced: pay-5"], **first_end})
+    tale.process("app", "stopped")
+    tale.process("app", "started")
+    return tale
+
+
+def test_what_comes_only_after_a_restart_has_not_come_by_itself():
+    history = healed_by_a_restart().end()
+    assert verdicts(history) == {"LIV-1": FAIL}
+    (finding,) = findings(history, "LIV-1")
+    assert "not announced: pay-5" in finding.first.text
+    assert finding.second.text == "app was started again."
+
+
+def test_what_was_late_because_of_us_or_never_came_is_not_healed():
+    assert verdicts(healed_by_a_restart(quiet=False, moving=True).end()) == {}
+    tale = healed_by_a_restart()
+    tale.append("stall", drift_s=0.8)
+    assert verdicts(tale.end()) == {}
+    assert findings(healed_by_a_restart().end(missing=1), "LIV-1") == []
+
+
 @pytest.mark.parametrize(
     ("api", "why", "verdict"),
     [

@@ -42,6 +42,13 @@ def stuck_without_effect(*, plain: bool) -> Attempt:
     return judge(tale.end(quiet=False, unmet=["..."]), ALL)
 
 
+def late() -> Attempt:
+    tale = steady()
+    tale.settle(missing=1, unmet=["..."])
+    tale.process("app", "started")
+    return judge(tale.end(), ALL)
+
+
 def broken() -> Attempt:
     tale = steady()
     tale.append("aborted", reason="harness", detail="the broker ended")
@@ -52,6 +59,14 @@ def unexercised() -> Attempt:
     tale = steady()
     tale.append("aborted", reason="not_exercised", detail="waited in vain")
     return judge(tale.end(), ALL)
+
+
+def test_what_came_late_counts_when_seen_twice_and_leaves_no_doubt_about_the_rest():
+    assert wants_another([late()])
+    assert not wants_another([late(), late()])
+    verdicts = dict(conclude("a_tale", [late(), late()], ALL).verdicts)
+    assert verdicts.pop("LIV-1") == FAIL
+    assert set(verdicts.values()) == {PASS}
 
 
 def test_a_scenario_took_as_long_as_its_attempts_together():
