@@ -40,9 +40,7 @@ class Attempt:
     def silence(self) -> Verdict:
         """What a check without findings gets in this attempt."""
         doubts = [
-            f.verdict
-            for f in self.findings
-            if f.check in (*HARNESS, *LIVENESS) and not went_on(f)
+            f.verdict for f in self.findings if f.check in (*HARNESS, *LIVENESS) and not went_on(f)
         ]
         stuck = Verdict.INCONCLUSIVE if Verdict.FAIL in doubts else Verdict.PASS
         return worst([stuck, *(v for v in doubts if v != Verdict.FAIL)])

@@ -38,7 +38,7 @@ USUALLY_S = 8.0
 TEMPTATION_S = 1.5
 COMMIT_TIMER_S = 6.0  # longer than the usual one
 ENDS = ("OrderShipped", "OrderFailed")
-OWN_TABLES = 8  # of both services that refuse a change: who ends at each is started again five times
+OWN_TABLES = 8  # of both services: who ends at each refusal is started again five times
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -186,6 +186,29 @@ async def test_a_failure_comes_once_with_the_chosen_code(server: DatabaseServer,
         await seen(sink, lambda: fail.applied == 1 and ids(sink) == ["a"])
 
 
+async def test_the_first_change_in_each_table_of_the_programs_own_is_refused(
+    server: DatabaseServer,
+):
+    async with opened(server) as (sink, connect):
+        session, other = await connect(), await connect(autocommit=False)
+        for table in ("inbox", '"Out""box"', "locked", "unseen"):
+            await session.execute(f"create table {table} (id int); insert into {table} values (1)")
+        await other.execute("lock table locked")
+        await sink.control.execute("set lock_timeout = '50ms'")
+        refusals = await sink.fail_changes(3)
+        assert [r.target for r in refusals] == ['change in Out"box', "change in inbox"]
+        await other.rollback()
+        await session.execute("insert into inbox values (2)")
+        for change in ("update inbox set id = 3", 'delete from "Out""box"'):
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                await session.execute(change)
+            await session.execute(change)
+        for change in ("update locked set id = 3", "delete from unseen"):
+            await session.execute(change)
+        await session.execute(BOOK, ["a"])
+        await seen(sink, lambda: all(refusal.applied == 1 for refusal in refusals))
+
+
 async def test_serializable_programs_meet_no_conflict_of_the_graders_making(
     server: DatabaseServer,
 ):
