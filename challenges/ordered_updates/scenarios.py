@@ -37,6 +37,7 @@ ON_ITS_WAY_S = 6.0
 TIMER_S = 6.0
 HEARTBEATS = ("Heartbeat", "ConsumerGroupHeartbeat")
 APPLIED, UPDATES = "applied", "updates"
+OWN_TABLES = 4  # that refuse a change: who ends at each is started again five times
 # The version up to which the new owner of an item is left alone with it.
 TURN = 20
 
@@ -171,6 +172,22 @@ async def refused_change(lab: Lab) -> None:
     await lab.until(applied(insert) & applied(commit), within=15, why="both errors to be met")
     # A program that goes on after the first refusal does not meet the others.
     await lab.reached(applied(insert, times=3), within=USUALLY_S)
+    await lab.settle()
+    await lab.aftershock()
+
+
+async def own_tables_refuse(lab: Lab) -> None:
+    """The database refuses the first change of a row in each table of the program's own, once it is
+    at work. Exposes programs in which a thread or task that publishes ends, and nobody sees."""
+    await lab.start("app")
+    first = changes(lab.rng, new_item(lab.rng), range(1, 3))
+    await lab.reached(effects_of(await lab.send("changes", first), place=UPDATES), USUALLY_S)
+    refusals = await lab.sink.fail_changes(OWN_TABLES)
+    rows = [changes(lab.rng, item, range(1, 5)) for item in some_items(lab.rng, 3)]
+    sent = await lab.send("changes", mixed(lab.rng, rows))
+    await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
+    for refusal in refusals:
+        await refusal.cancel()
     await lab.settle()
     await lab.aftershock()
 
