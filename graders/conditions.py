@@ -5,9 +5,9 @@ A condition is a sentence and a question to the history; it is asked again at ev
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from graders.facts import Assigned, Call, Commit, Effect, Joined, Left, Process, Sent
+from graders.facts import Asked, Assigned, Call, Commit, Effect, Joined, Left, Process, Sent
 from graders.history import History
 
 
@@ -42,6 +42,20 @@ class FaultState(Protocol):
 
     @property
     def held(self) -> bool: ...
+
+
+def answered(path: str, body: Any = None, by: Named | None = None, after: int = 0) -> Condition:
+    """A question was answered (with that body, by that instance, when one is named), besides the
+    first `after` that were asked in the run."""
+    return Condition(
+        f"an answer to {path}",
+        lambda h: any(
+            a.is_answered
+            and (a.path, a.body) == (path, body)
+            and (by is None or a.instance == by.name)
+            for a in h.of(Asked, after)
+        ),
+    )
 
 
 def every(conditions: Sequence[Condition]) -> Condition:

@@ -343,6 +343,11 @@ class Asked(Fact):
     error: str | None = None
     owed: bool = False
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether a client need not ask again."""
+        return self.status is not None and self.status < 500
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault(Fact):

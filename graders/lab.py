@@ -87,11 +87,6 @@ def outgoing(events: Sequence[Event]) -> list[Outgoing]:
     return [Outgoing(event.key, event.payload, event.headers) for event in events]
 
 
-def is_answer(asked: Asked) -> bool:
-    """Whether a question needs not be asked again."""
-    return asked.status is not None and asked.status < 500
-
-
 @dataclass(frozen=True)
 class Program:
     """How the program under test is started in a box."""
@@ -429,7 +424,7 @@ class Lab:
         while True:
             is_last = self.history.clock.now() >= deadline
             asked = await self._ask(instance, question, ANSWER_S, owed=is_last)
-            if is_answer(asked):
+            if asked.is_answered:
                 return asked
             if self.is_gone():
                 raise ProgramGone(f"{instance.name} was asked {path}, but the program was given up")

@@ -54,15 +54,10 @@ def is_rebuild(asked: Asked, began: ScenarioBegan) -> bool:
     return asked.method == "POST" and asked.path == began.projection.get("rebuild")
 
 
-def is_settled(asked: Asked) -> bool:
-    """Whether a question was answered at all, and not put off."""
-    return asked.status is not None and asked.status < 500
-
-
 def answers_of(history: History) -> Iterator[Answer]:
     """The usable answers about rows, in the order in which they came."""
     for asked in history.of(Asked):
-        if is_query(asked, history.began) and is_settled(asked):
+        if is_query(asked, history.began) and asked.is_answered:
             try:
                 yield read_answer(asked, history.began)
             except Unusable:

@@ -6,6 +6,7 @@ from typing import Any
 
 from graders.conditions import (
     Condition,
+    answered,
     applied,
     committed_past,
     committed_past_all,
@@ -16,7 +17,7 @@ from graders.facts import Asked, Fetched, Sent, short_topic
 from graders.history import History
 from graders.instance import Instance
 from graders.kafka import partition_of
-from graders.lab import JOIN_APIS, Lab, is_answer
+from graders.lab import JOIN_APIS, Lab
 from graders.projection import Unusable, read_rebuild
 from graders.spec import Event, Raw
 from sandbox.gateway import Fault
@@ -309,20 +310,15 @@ async def orders_first(lab: Lab) -> None:
 async def ask_meanwhile(lab: Lab, app: Instance, id: str, nth: int) -> None:
     """Ask about a customer of whom more is taken up when the answer is read in parts, before the
     `nth` part is."""
-    before = lab.history.count(Asked)
+    is_told = answered(path_of(id), after=lab.history.count(Asked))
     reading = lab.gateway.hold_reading(app.name, nth=nth)
     lab.meanwhile(lab.insist(app, "GET", path_of(id), within=ANSWER_S))
-    await lab.reached(held(reading) | answered_after(before), within=USUALLY_S)
+    await lab.reached(held(reading) | is_told, within=USUALLY_S)
     if reading.held:
         (sent,) = await lab.send(ORDERS, [placed(lab.rng, id)])
         await lab.briefly(committed_past(sent), within=WRITES_S)
     reading.release()
-    await lab.until(answered_after(before), ANSWER_S, why="the question to be answered")
-
-
-def answered_after(number: int) -> Condition:
-    """A question was answered, besides so many from before."""
-    return Condition("an answer", lambda h: any(map(is_answer, h.of(Asked, number))))
+    await lab.until(is_told, ANSWER_S, why="the question to be answered")
 
 
 async def deleted(lab: Lab) -> None:

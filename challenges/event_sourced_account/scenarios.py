@@ -10,6 +10,7 @@ from typing import Any
 from graders.accounts import LOG, OUTSIDE, SNAPSHOT_EVERY, SNAPSHOTS
 from graders.conditions import (
     Condition,
+    answered,
     applied,
     committed_past,
     effect_of,
@@ -19,7 +20,7 @@ from graders.conditions import (
 )
 from graders.facts import Asked, Effect
 from graders.instance import Instance
-from graders.lab import Lab, is_answer
+from graders.lab import Lab
 from graders.sink import SinkFault
 from graders.spec import Event
 from graders.trouble import NotExercised
@@ -123,21 +124,7 @@ def in_log(id: str) -> Condition:
 
 def decided(order: Withdrawal, by: Instance | None = None) -> Condition:
     """A client was told what became of its withdrawal (by that instance, when one is named)."""
-    return Condition(
-        f"an answer to {order.id}",
-        lambda h: any(
-            is_answer(a) and a.body == order.body and (by is None or a.instance == by.name)
-            for a in h.of(Asked)
-        ),
-    )
-
-
-def answered(path: str) -> Condition:
-    """A question was answered."""
-    return Condition(
-        f"an answer to {path}",
-        lambda h: any(is_answer(a) and a.path == path for a in h.of(Asked)),
-    )
+    return answered(order.path, order.body, by)
 
 
 def written(table: str, id: str) -> Condition:

@@ -177,7 +177,7 @@ class Book:
         return [
             Question(asked, found.group(2) or "", self.accounts.of(found.group(1)))
             for asked in self.run.history.of(Asked)
-            if asked.status is not None and asked.status < 500 and (found := PATH.match(asked.path))
+            if asked.is_answered and (found := PATH.match(asked.path))
         ]
 
     @cached_property

@@ -178,7 +178,7 @@ def probable_cause(run: Run) -> FactRef:
 def answers(run: Run) -> Iterator[Finding]:
     """LIV-2."""
     for asked in run.history.of(Asked):
-        if asked.owed and not (asked.status and asked.status < 500):
+        if asked.owed and not asked.is_answered:
             yield unanswered(run, asked)
             return
 

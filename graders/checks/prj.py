@@ -71,7 +71,6 @@ from graders.projection import (
     answers_of,
     is_query,
     is_rebuild,
-    is_settled,
     read_answer,
     read_rebuild,
     token_of,
@@ -189,7 +188,7 @@ def exact(run: Run) -> Iterator[Finding]:
 def malformed(run: Run) -> Iterator[Finding]:
     """The first answer of which nobody can say what it means."""
     for asked in run.history.of(Asked):
-        if is_query(asked, run.history.began) and is_settled(asked):
+        if is_query(asked, run.history.began) and asked.is_answered:
             try:
                 read_answer(asked, run.history.began)
             except Unusable as why:
@@ -311,7 +310,7 @@ def rebuilt(run: Run) -> Iterator[Finding]:
 def not_agreed(views: Views) -> Iterator[Finding]:
     """The first rebuild that was refused, or whose number is not new."""
     for asked in views.run.history.of(Asked):
-        if not is_rebuild(asked, views.run.history.began) or not is_settled(asked):
+        if not is_rebuild(asked, views.run.history.began) or not asked.is_answered:
             continue
         try:
             promised = read_rebuild(asked).generation
