@@ -67,12 +67,12 @@ def healed(run: Run, settled: Settled) -> Iterator[Finding]:
     ends = (s for s in run.history.of(Settled) if s.n < settled.n and not s.moving)
     late = next((s for s in ends if s.missing or not s.quiet), None)
     if late and not (settled.missing or run.history.began.outbox or run.history.of(Stall)):
-        yield came_late(run, late)
+        yield came_late(run, late, settled)
 
 
-def came_late(run: Run, late: Settled) -> Finding:
+def came_late(run: Run, late: Settled, settled: Settled) -> Finding:
     """LIV-1 about what came only after something new."""
-    helped = what_helped(run, late)
+    helped = what_helped(run, late, settled)
     return Finding(
         "LIV-1",
         Verdict.FAIL,
@@ -88,13 +88,16 @@ def came_late(run: Run, late: Settled) -> Finding:
     )
 
 
-def what_helped(run: Run, late: Settled) -> FactRef:
-    """The first thing that the grader did after a wait in vain."""
+def what_helped(run: Run, late: Settled, settled: Settled) -> FactRef:
+    """The first thing that the grader did after a wait in vain; the last wait when it did nothing
+    that the history tells."""
     starts = (p for p in run.history.of(Process) if p.what == "started" and p.n > late.n)
+    sent = (s for s in run.history.of(Sent) if s.n > late.n)
     if start := next(starts, None):
         return FactRef(start.n, f"{start.instance} was started again.")
-    sent = next(s for s in run.history.of(Sent) if s.n > late.n)
-    return FactRef(sent.n, f"{sent.id} was sent.")
+    if event := next(sent, None):
+        return FactRef(event.n, f"{event.id} was sent.")
+    return FactRef(settled.n, "At the end of the last wait nothing was missing.")
 
 
 def unsure(settled: Settled, reason: str, why: str) -> Finding:
