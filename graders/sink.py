@@ -182,7 +182,7 @@ class Sink:
 
     async def fail_changes(self, most: int) -> list[SinkFault]:
         """Fail the first update or deletion of a row in each of the program's own tables, `most` of
-        them by name. A table that the program has dropped, or keeps locked for 5 s, is left out."""
+        them by name. A table that the program has dropped, or keeps locked, is left out."""
         found = await (await self.control.execute(OWN_TABLES, (self.role, most))).fetchall()
         return [
             await self._arm("fail", row["name"], {}, 1, 1, "change", sqlstate="40001")
@@ -428,12 +428,14 @@ def triggers(table: str, *, is_effect: bool) -> sql.Composed:
 
 
 def change_trigger(table: str) -> sql.Composed:
-    """The statement that puts the trigger for changes on a table of the program's own."""
-    statement = (
-        "create or replace trigger grader_1_change after update or delete on public.{table}"
-        " for each row execute function grader.refuse_change()"
-    )
-    return sql.SQL(statement).format(table=sql.Identifier(table))
+    """The statement that puts the trigger for changes on a table of the program's own. While it
+    waits for the table's writers, others wait for it: not longer than a statement ever may."""
+    statement = sql.SQL(
+        "begin perform set_config('lock_timeout', '1s', true);"
+        " create or replace trigger grader_1_change after update or delete on public.{table}"
+        " for each row execute function grader.refuse_change(); end"
+    ).format(table=sql.Identifier(table))
+    return sql.SQL("do {}").format(sql.Literal(statement.as_string(None)))
 
 
 def mark_trigger(outbox: OutboxSpec) -> sql.Composed:
