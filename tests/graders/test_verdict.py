@@ -67,6 +67,8 @@ def test_what_came_late_counts_when_seen_twice_and_leaves_no_doubt_about_the_res
     verdicts = dict(conclude("a_tale", [late(), late()], ALL).verdicts)
     assert verdicts.pop("LIV-1") == FAIL
     assert set(verdicts.values()) == {PASS}
+    assert set(conclude("a_tale", [late(), good()], ALL).verdicts.values()) == {PASS}
+    assert conclude("a_tale", [late()], ALL).verdicts["LIV-1"] == INCONCLUSIVE
 
 
 def test_a_scenario_took_as_long_as_its_attempts_together():
