@@ -122,19 +122,20 @@ async def sent_twice(lab: Lab) -> None:
 
 
 async def slow_item(lab: Lab) -> None:
-    """One item's change waits in the database, others of its partition arrive before and after
-    that. Exposes programs in which they wait too, in which the item's next change overtakes, and
-    which publish what is not committed yet."""
+    """One item's change waits in the database, and many more of the item behind it; others of its
+    partition arrive before and after that. Exposes programs in which they wait too, in which the
+    item's next change overtakes, which publish what is not committed yet, and which take up no more
+    while some records are not done."""
     partition = lab.rng.choice(PARTITIONS)
     slow, *others = some_items(lab.rng, 13)
-    row = changes(lab.rng, slow, range(1, 6))
-    start = mixed(lab.rng, [row[:4], mixed_items(lab.rng, others, range(1, 3))])
+    row = changes(lab.rng, slow, range(1, 25))
+    first, second, third = (mixed_items(lab.rng, others, range(v, v + 1)) for v in (1, 2, 3))
+    start = [*first, *row[:22], *second]
     change_held = await lab.sink.hold(APPLIED, row={"change_id": row[1].id})
     sent = await lab.send("changes", start, partition)
     await lab.start("app")
     await lab.until(held(change_held), why="the program to apply a change")
-    rest = [*mixed_items(lab.rng, others, range(3, 5)), row[4]]
-    sent += await lab.send("changes", rest, partition)
+    sent += await lab.send("changes", [*third, *row[22:]], partition)
     await lab.beside(change_held, [s for s in sent if s.key != slow], within=8.0)
     await change_held.release()
     await lab.settle()
