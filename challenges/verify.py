@@ -8,7 +8,7 @@ wrong, and a candidate would be judged wrongly.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -176,13 +176,16 @@ def judge(solution: Solution, seed: int, report: Mapping[str, Any]) -> Trial:
     """Compare a report (as JSON) with what is known of the solution."""
     checks = {check["id"]: check for check in report["checks"]}
     mistake = solution.mistake
-    found = rejected_deviations(checks, mistake) if mistake else accepted_deviations(checks)
+    if report["problems"]:
+        found: Iterable[str] = [report["headline"]]
+    else:
+        found = rejected_deviations(checks, mistake) if mistake else accepted_deviations(checks)
     return Trial(
         solution=solution.name,
         seed=seed,
         verdicts={id: check["verdict"] for id, check in checks.items()},
         deviations=list(found),
-        seconds=report["timing"]["total_s"],
+        seconds=report["timing"].get("total_s", 0.0),
     )
 
 

@@ -28,6 +28,7 @@ def report(**verdicts: str) -> dict[str, Any]:
     """A report in which each check has its verdict in the scenario `restart` alone."""
     return {
         "timing": {"total_s": 1.0},
+        "problems": [],
         "checks": [
             {
                 "id": id.replace("_", "-"),
@@ -68,6 +69,12 @@ def test_a_rejected_solution_must_be_exposed_by_its_own_scenario() -> None:
     steady["verdict"], restart["verdict"] = "FAIL", "PASS"
     (deviation,) = judge(BAD, 1, verdicts).deviations
     assert deviation == "EFF-2 is PASS in restart, which must expose it"
+
+
+def test_a_solution_that_was_not_started_deviates() -> None:
+    refused = report(LIV_1="FAIL") | {"problems": ["main.py:1: ..."], "timing": {}}
+    refused |= {"headline": "The program was not started: main.py:1: ..."}
+    assert judge(BAD, 1, refused).deviations == [refused["headline"]]
 
 
 def test_a_rejected_solution_killed_by_an_unrelated_check_deviates() -> None:

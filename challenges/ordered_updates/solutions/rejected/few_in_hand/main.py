@@ -1,8 +1,5 @@
 """Applies and publishes changes in twelve threads; takes up at most twenty at a time."""
-"""Applies and publishes changes in twelve threads; takes up at most twenty at a time.
 
-
-import json
 import json
 import logging
 import os
