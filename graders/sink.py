@@ -433,7 +433,7 @@ def change_trigger(table: str) -> sql.Composed:
     statement = sql.SQL(
         "begin perform set_config('lock_timeout', '1s', true);"
         " create or replace trigger grader_1_change after update or delete on public.{table}"
-        " for each row execute function grader.refuse_change(); end"
+        " for each row execute function grader.apply_own_faults(); end"
     ).format(table=sql.Identifier(table))
     return sql.SQL("do {}").format(sql.Literal(statement.as_string(None)))
 

@@ -47,44 +47,47 @@ create table grader.fault (
     sqlstate  text                -- of a failure
 );
 
+create function grader.meet(fault grader.fault) returns void language plpgsql
+set search_path = pg_catalog as $$
+declare
+    number bigint := nextval('grader.matches_' || fault.id);
+begin
+    if number < fault.first or number > fault.last then
+        return;
+    end if;
+    if fault.sqlstate is not null then
+        raise exception 'could not complete the statement, please try again'
+            using errcode = fault.sqlstate;
+    end if;
+    perform pg_advisory_xact_lock_shared(fault.lock_key, fault.id);
+end $$;
+
 create function grader.apply_faults() returns trigger language plpgsql security definer
 set search_path = pg_catalog as $$
 declare
     fault grader.fault;
-    number bigint;
 begin
     for fault in
         select * from grader.fault f
         where f."table" = tg_table_name and f.moment = tg_argv[0] and to_jsonb(new) @> f.matches
         order by f.id
     loop
-        number := nextval('grader.matches_' || fault.id);
-        continue when number < fault.first or number > fault.last;
-        if fault.sqlstate is not null then
-            raise exception 'could not complete the statement, please try again'
-                using errcode = fault.sqlstate;
-        end if;
-        perform pg_advisory_xact_lock_shared(fault.lock_key, fault.id);
+        perform grader.meet(fault);
     end loop;
     return null;
 end $$;
 
 -- Faults on tables of the program's own. What is in their rows is not looked at: the types of their
 -- columns, and what converts them, may be the program's, and would run as the superuser.
-create function grader.refuse_change() returns trigger language plpgsql security definer
+create function grader.apply_own_faults() returns trigger language plpgsql security definer
 set search_path = pg_catalog as $$
 declare
     fault grader.fault;
-    number bigint;
 begin
     for fault in
         select * from grader.fault f where f."table" = tg_table_name and f.moment = 'change'
     loop
-        number := nextval('grader.matches_' || fault.id);
-        if number between fault.first and fault.last then
-            raise exception 'could not complete the statement, please try again'
-                using errcode = fault.sqlstate;
-        end if;
+        perform grader.meet(fault);
     end loop;
     return null;
 end $$;
