@@ -12,7 +12,8 @@ scheduled, is INCONCLUSIVE; and the grader repeats a run with doubled patience a
 only when two of three end so. Silent when the position falls short by exactly the one record that
 COM-2 speaks about. Progress that came only with something new, a restart of all instances above
 all, is none: what was missing at an earlier wait's end, and was there at the last one's, came too
-late. (OBX-6 says the same of an outbox.)
+late. (OBX-6 says the same of an outbox.) Seen once only, this is left out: the first wait is
+shorter than the 7 s that the statements promise.
 
 **LIV-2 answers.** A program that serves HTTP answers: every question that the grader asked again
 and again, from when the program may be expected to listen, was answered in the end with a status
