@@ -196,7 +196,7 @@ def one_too_low(partitions: int, *, clean: bool = True, late: int = 0) -> Tale:
         for number in range(3):
             tale.effect("app", f"pay-{partition}-{number}")
             tale.commit("app", partition, number + late)
-    tale.settle(quiet=False, unmet=["..."])
+    tale.settle(**({} if late else {"quiet": False, "unmet": ["..."]}))
     tale.aftershock()
     tale.process("app", "terminated")
     tale.process("app", "stopped" if clean else "killed")
