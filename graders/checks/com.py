@@ -34,8 +34,9 @@ Reported instead of COM-1, with the same verdicts.
 assignment before it, was not its own, while another instance owned it. Also any accepted commit,
 transactional or not, of an instance that joined the group at no time: it assigned itself its
 partitions, as nobody does who shares them. A commit just before joining or just after leaving is
-left alone. A rejected commit of an instance that was left behind is normal and proves only that
-Kafka fenced it; 50 of them in a row without joining again are a WARN.
+left alone, and so is one that was right when it was first tried: clients repeat what was rejected.
+A rejected commit of an instance that was left behind is normal and proves only that Kafka fenced
+it; 50 of them in a row without joining again are a WARN.
 
 **COM-5 regression.** A commit lower than an earlier one by the same instance, without an
 assignment, a restart, a rewind (that lower offset fetched again) or a fault on its commits in
@@ -325,10 +326,25 @@ def stale_commit(run: Run) -> Iterator[Finding]:
     yield from by_strangers(run)
     for lane, commits in run.commits.items():
         for commit in commits:
-            if owner := foreign_owner(run, lane, commit):
+            owner = foreign_owner(run, lane, commit)
+            if owner and foreign_owner(run, lane, first_try(run, commit)):
                 yield stale(commit, owner)
                 break
     yield from rejected_in_a_row(run)
+
+
+def first_try(run: Run, commit: Commit) -> Commit:
+    """The first of the commits of which this is the last, when the ones before it were the same and
+    were rejected: clients try again by themselves, with the generation that they learn meanwhile
+    (`@platformatic/kafka` does)."""
+    lane = (commit.topic, commit.partition)
+    for before in reversed(run.history.of(Commit)):
+        is_mine = (before.instance, before.group) == (commit.instance, commit.group)
+        if before.n < commit.n and is_mine and (before.topic, before.partition) == lane:
+            if before.outcome == "accepted" or before.offset != commit.offset:
+                break
+            commit = before
+    return commit
 
 
 def by_strangers(run: Run) -> Iterator[Finding]:

@@ -259,6 +259,23 @@ def test_an_assignment_that_is_told_twice_is_one():
     assert verdicts(tale.end()) == {}
 
 
+def tried_again(offset: int) -> Tale:
+    """A commit that is rejected while the owner changes, and another one two generations later."""
+    tale = Tale()
+    tale.assigned("a", 0, 1, 2, generation=1)
+    tale.commit("a", 1, 0, outcome="rejected", error="ILLEGAL_GENERATION")
+    for generation in (2, 3):
+        tale.assigned("a", 0, generation=generation)
+        tale.assigned("b", 1, 2, generation=generation)
+    tale.commit("a", 1, offset)
+    return tale
+
+
+def test_a_commit_that_the_client_tries_again_is_judged_by_its_first_try():
+    assert verdicts(tried_again(0).end()) == {}
+    assert verdicts(tried_again(1).end())["COM-4"] == FAIL
+
+
 def test_a_commit_for_a_partition_of_another_is_com_4():
     history = shared(in_between=True).end()
     assert verdicts(history) == {"COM-4": FAIL}
