@@ -416,6 +416,34 @@ async def prompt_handover(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def given_back(lab: Lab) -> None:
+    """A second instance takes over partitions, does more of the items that the first one knows, and
+    is told to stop; then one item of each goes on, and one comes again. Exposes programs that still
+    know of an item what they knew when they lost its partition."""
+    first = await lab.start("first")
+    rows = {
+        p: [changes(lab.rng, item, range(1, 7)) for item in some_items(lab.rng, 2)]
+        for p in PARTITIONS
+    }
+    await send_until_published(lab, parts(lab.rng, rows, slice(0, 2)))
+    second = await lab.start("second")
+    await lab.until_shared(2, why="both instances to share the partitions")
+    await send_until_published(lab, parts(lab.rng, rows, slice(2, 4)))
+    await second.terminate()
+    await lab.until(owns(first, len(PARTITIONS)), within=15, why="the first to have all again")
+    for partition, (goes_on, again) in rows.items():
+        await lab.send("changes", mixed(lab.rng, [goes_on[4:], again[2:]]), partition)
+    await lab.settle()
+    await lab.aftershock()
+
+
+def parts(
+    rng: random.Random, rows: Mapping[int, Sequence[Sequence[Event]]], part: slice
+) -> dict[int, list[Event]]:
+    """A part of the changes of each item, by partition."""
+    return {p: mixed(rng, [row[part] for row in some]) for p, some in rows.items()}
+
+
 async def send_until_published(lab: Lab, events: Mapping[int, Sequence[Event]]) -> list[Sent]:
     """Send changes, by partition, and wait until the program has published them."""
     sent = [s for p, some in events.items() for s in await lab.send("changes", some, p)]
