@@ -31,7 +31,9 @@ its effect: the program committed the highest finished offset, not the end of th
 Reported instead of COM-1, with the same verdicts.
 
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
-assignment before it, was not its own, while another instance owned it. Also any accepted commit,
+assignment before it, was not its own, while another instance owned it. When it was its own at the
+one before, a commit of what was still in work is left alone, but not the third of one offset, below
+what the owner has committed meanwhile: nothing is finished by it any more. Also any accepted commit,
 transactional or not, of an instance that joined the group at no time: it assigned itself its
 partitions, as nobody does who shares them. A commit just before joining or just after leaving is
 left alone, and so is one that was right when it was first tried: clients repeat what was rejected.
@@ -56,7 +58,7 @@ The commit at #41 covers offset 5, whose effect was held by the grader and never
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise, takewhile
+from itertools import dropwhile, pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run, each_group, refusal_before
@@ -65,6 +67,7 @@ from graders.verdicts import Verdict
 
 CLOCK_MARGIN_S = 0.02
 REJECTED_IN_A_ROW = 50
+SAME_AGAIN = 3
 FENCED = frozenset(
     {
         "FENCED_INSTANCE_ID",
@@ -388,10 +391,21 @@ def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:
             if not row or not is_repeat(row[-1], assigned):
                 row.append(assigned)
     own = [each[-2:] for each in told.values() if each[0].instance == commit.instance]
-    if not own or any(includes(a, lane) for each in own for a in each):
+    if not own or any(includes(each[-1], lane) for each in own):
         return None
     others = (each[-1] for each in told.values() if each[0].instance != commit.instance)
-    return next((a for a in others if includes(a, lane) and is_current(run, a, commit)), None)
+    owner = next((a for a in others if includes(a, lane) and is_current(run, a, commit)), None)
+    has_just_lost_it = any(includes(each[0], lane) for each in own)
+    return None if owner and has_just_lost_it and not insists(run, owner, commit) else owner
+
+
+def insists(run: Run, owner: Assigned, commit: Commit) -> bool:
+    """Whether a commit is not the first of its offset since the owner has committed further."""
+    since = [c for c in run.commits[commit.topic, commit.partition] if owner.n < c.n <= commit.n]
+    is_further = (c.instance == owner.instance and c.offset > commit.offset for c in since)
+    after = dropwhile(lambda pair: not pair[1], zip(since, is_further, strict=True))
+    same = [c for c, _ in after if (c.instance, c.offset) == (commit.instance, commit.offset)]
+    return len(same) >= SAME_AGAIN
 
 
 def is_repeat(before: Assigned, assigned: Assigned) -> bool:

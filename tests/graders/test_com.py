@@ -283,6 +283,28 @@ def test_a_commit_for_a_partition_of_another_is_com_4():
     assert finding.claim == "a committed payments-1, which belonged to b."
 
 
+def again_and_again(times: int, *, by_owner: int = 5) -> Tale:
+    """The owner commits, and the instance that had the partition goes on with what it was at."""
+    tale = Tale()
+    for number in range(6):
+        tale.send(f"pay-{number}", 1, account=f"acc-{number}")
+        tale.effect("b", f"pay-{number}")
+    tale.assigned("a", 0, 1, 2, generation=1)
+    tale.assigned("a", 0, generation=2)
+    tale.assigned("b", 1, 2, generation=2)
+    for _ in range(times):
+        tale.commit("b", 1, by_owner)
+        tale.commit("a", 1, 3)
+    tale.commit("b", 1, 6)
+    return tale
+
+
+def test_who_has_just_lost_a_partition_may_finish_but_not_insist():
+    assert "COM-4" not in verdicts(again_and_again(2).end())
+    assert "COM-4" not in verdicts(again_and_again(9, by_owner=2).end())
+    assert verdicts(again_and_again(3).end())["COM-4"] == FAIL
+
+
 @pytest.mark.parametrize("api", ["OffsetCommit", "TxnOffsetCommit"])
 def test_a_commit_by_an_instance_that_never_joins_is_com_4(api: str):
     tale = Tale()
