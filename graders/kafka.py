@@ -21,6 +21,7 @@ from sandbox.gateway.link import Link
 Lane = tuple[str, int]
 
 CREATE_TOPICS_VERSION = 5
+METADATA_VERSION = 4
 OFFSET_FETCH_VERSION = 7
 LIST_OFFSETS_VERSION = 5
 LATEST = -1
@@ -30,6 +31,8 @@ BY_KEY = -1  # librdkafka's RD_KAFKA_PARTITION_UA
 SEND_TIMEOUT_S = 20.0
 DRAIN_TIMEOUT_S = 20.0
 DRAIN_WAIT_MS = 10
+SHOWN_WITHIN_S = 30.0
+SHOWN_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ class Kafka:
         self._link.close()
 
     async def create_topics(self, topics: Mapping[str, int]) -> None:
-        """Create topics by name and number of partitions. PlatformFault when that fails."""
+        """Create topics by name and number of partitions; returns when clients see them.
+        PlatformFault when that fails."""
         rows = [
             {"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}
             for name, partitions in topics.items()
@@ -75,6 +79,24 @@ class Kafka:
         for topic in answer["Topics"]:
             if topic["ErrorCode"] not in (0, TOPIC_EXISTS):
                 raise PlatformFault(f"cannot create {topic['Name']}: {topic['ErrorMessage']}")
+        await self._until_shown(topics)
+
+    async def _until_shown(self, topics: Iterable[str]) -> None:
+        """Return when the broker tells clients who leads each partition. The controller answers
+        earlier, by 250 ms on a busy machine; kafka-python, when it joins a group before it knows
+        its topics, gives itself no partitions and asks again only after five minutes."""
+        try:
+            async with asyncio.timeout(SHOWN_WITHIN_S):
+                while not await self._are_shown(topics):  # noqa: ASYNC110 - nobody tells us
+                    await asyncio.sleep(SHOWN_POLL_S)
+        except TimeoutError:
+            raise PlatformFault("the broker does not show the topics that it created") from None
+
+    async def _are_shown(self, topics: Iterable[str]) -> bool:
+        body = {"Topics": [{"Name": name} for name in topics], "AllowAutoTopicCreation": False}
+        rows = (await self._link.call("Metadata", METADATA_VERSION, body))["Topics"]
+        partitions = [part for row in rows for part in row["Partitions"]]
+        return not any(each["ErrorCode"] for each in [*rows, *partitions])
 
     async def committed(self, group: str, lanes: Sequence[Lane]) -> dict[Lane, int | None]:
         """The group's position in each lane; None where it never committed. Offsets of open

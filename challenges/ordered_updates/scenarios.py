@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graders.checks.reb import FINISHED_S
@@ -12,6 +13,7 @@ from graders.conditions import (
     committed_past_all,
     effect_of,
     effects_of,
+    ended,
     group_stable,
     held,
     owners,
@@ -33,6 +35,9 @@ COMMITS_S = 4.0
 TEMPTATION_S = 1.5
 # Longer than a client is patient that somebody has made impatient; below the statement's 20 s.
 ON_ITS_WAY_S = 6.0
+# The first instance hears of a second by its next heartbeat, and may wait a little for what is
+# under way in the partitions that it gives up.
+GIVES_UP_S = 6.0
 # Longer than most timers that programs commit by: after such a commit a new period begins.
 TIMER_S = 6.0
 HEARTBEATS = ("Heartbeat", "ConsumerGroupHeartbeat")
@@ -40,6 +45,12 @@ APPLIED, UPDATES = "applied", "updates"
 OWN_TABLES = 4  # that refuse a change: who ends at each is started again five times
 # The version up to which the new owner of an item is left alone with it.
 TURN = 20
+# So many changes may lie behind one that waits, and the others must go on.
+BEHIND = 60
+# Nothing left, no difference to the version before, and more than 32 bits.
+BORDERS = (7, 0, 0, 2**31)
+# Who ends at each turn has by then ended more often than it is started again.
+TURNS = 7
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -68,6 +79,13 @@ def changes(rng: random.Random, item: str, versions: Iterable[int]) -> list[Even
     return [change(rng, item, version) for version in versions]
 
 
+def bordering(rng: random.Random) -> list[Event]:
+    """The first changes of a new item, with stocks at the borders of what is allowed."""
+    events = changes(rng, new_item(rng), range(1, len(BORDERS) + 1))
+    pairs = zip(events, BORDERS, strict=True)
+    return [replace(event, value={**event.value, "stock": stock}) for event, stock in pairs]
+
+
 def sentinel(rng: random.Random) -> Event:
     """The first change of a new item, which may lie in any partition."""
     return change(rng, new_item(rng), 1)
@@ -94,9 +112,10 @@ def some_items(rng: random.Random, number: int) -> list[str]:
 
 async def quiet_day(lab: Lab) -> None:
     """No fault at all. Exposes programs that miss what was sent before they started, that write
-    without the item as key, or that let a pool of workers take any change next."""
+    without the item as key, that let a pool of workers take any change next, or that leave out a
+    stock of 0 or one that is the same as before."""
     items = {p: some_items(lab.rng, 4) for p in PARTITIONS}
-    early = []
+    early = await lab.send("changes", bordering(lab.rng), lab.rng.choice(PARTITIONS))
     for partition, some in items.items():
         early += await lab.send("changes", mixed_items(lab.rng, some, range(1, 6)), partition)
     await lab.start("app")
@@ -125,17 +144,17 @@ async def slow_item(lab: Lab) -> None:
     """One item's change waits in the database, and many more of the item behind it; others of its
     partition arrive before and after that. Exposes programs in which they wait too, in which the
     item's next change overtakes, which publish what is not committed yet, and which take up no more
-    while some records are not done."""
+    while so many records are not done."""
     partition = lab.rng.choice(PARTITIONS)
     slow, *others = some_items(lab.rng, 13)
-    row = changes(lab.rng, slow, range(1, 25))
-    first, second, third = (mixed_items(lab.rng, others, range(v, v + 1)) for v in (1, 2, 3))
-    start = [*first, *row[:22], *second]
+    first, second = (mixed_items(lab.rng, others, range(v, v + 1)) for v in (1, 2))
+    row = changes(lab.rng, slow, range(1, 3 + BEHIND - len(second)))
+    early, late = second[: len(others) // 2], second[len(others) // 2 :]
     change_held = await lab.sink.hold(APPLIED, row={"change_id": row[1].id})
-    sent = await lab.send("changes", start, partition)
+    sent = await lab.send("changes", [*first, *row, *early], partition)
     await lab.start("app")
     await lab.until(held(change_held), why="the program to apply a change")
-    sent += await lab.send("changes", [*third, *row[22:]], partition)
+    sent += await lab.send("changes", late, partition)
     await lab.beside(change_held, [s for s in sent if s.key != slow], within=8.0)
     await change_held.release()
     await lab.settle()
@@ -316,9 +335,8 @@ async def another_joins(lab: Lab) -> None:
         next_turn += [s for s in sent if s.id == row[TURN].id]
     await lab.until(waiting(holds, 1), why="the first instance to apply a change")
     joining.release()
-    # The first hears of the second by its next heartbeat. If it waits for what is under way before
-    # it gives partitions up, nothing moves until that is done.
-    if await lab.reached(group_stable(2), within=6.0):
+    # If it waits for what is under way before it gives partitions up, nothing moves until then.
+    if await lab.reached(group_stable(2), within=GIVES_UP_S):
         turns = [await hold_write(lab, row[TURN - 1]) for row in rows.values()]
         await take_turns(lab, holds, turns, next_turn)
     await release(holds)
@@ -397,8 +415,9 @@ def contested(holds: Sequence[SinkFault], number: int) -> Condition:
 
 async def prompt_handover(lab: Lab) -> None:
     """A second instance joins when more changes were done just after a commit, and the first hears
-    of it two seconds later. Exposes programs that commit by the clock alone or when nothing has
-    come for a while, so that what is finished is handed to the next owner again."""
+    of it two seconds later; then the two are given one change each, in turn. Exposes programs that
+    commit by the clock alone or when nothing has come for a while, so that what is finished is
+    handed to the next owner again, and instances that fence each other."""
     await lab.start("first")
     joining = await lab.start_to_join("second")
     first = {p: mixed_items(lab.rng, some_items(lab.rng, 3), range(1, 4)) for p in PARTITIONS}
@@ -410,23 +429,38 @@ async def prompt_handover(lab: Lab) -> None:
     await lab.briefly(committed_past_all(sent), within=FINISHED_S + 0.1)
     heartbeats.release()
     await lab.until_shared(2, why="both instances to share the partitions")
-    for partition in PARTITIONS:
-        await lab.send("changes", changes(lab.rng, new_item(lab.rng), range(1, 4)), partition)
+    await alternate(lab)
     await lab.settle()
     await lab.aftershock()
 
 
+async def alternate(lab: Lab) -> None:
+    """One change after the other, for a partition of one instance and of the other in turn."""
+    owner = {who: p for (_, p), who in owners(lab.history).items()}
+    for partition in [owner.get(who, 0) for who in ("first", "second")] * TURNS:
+        sent = await lab.send("changes", [sentinel(lab.rng)], partition)
+        await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
+
+
 async def given_back(lab: Lab) -> None:
-    """A second instance takes over partitions, does more of the items that the first one knows, and
-    is told to stop; then one item of each goes on, and one comes again. Exposes programs that still
-    know of an item what they knew when they lost its partition."""
+    """A second instance takes over partitions while a change in each waits in the database, does
+    more of the items that the first one knows, and is told to stop; then one item of each goes on,
+    and one comes again. Exposes programs that still know of an item or of an offset what they knew
+    when they lost its partition."""
     first = await lab.start("first")
     rows = {
         p: [changes(lab.rng, item, range(1, 7)) for item in some_items(lab.rng, 2)]
         for p in PARTITIONS
     }
     await send_until_published(lab, parts(lab.rng, rows, slice(0, 2)))
+    slow = {p: changes(lab.rng, new_item(lab.rng), range(1, 4)) for p in PARTITIONS}
+    holds = [await hold_write(lab, row[0]) for row in slow.values()]
+    for partition, row in slow.items():
+        await lab.send("changes", row, partition)
+    await lab.until(waiting(holds, 1), why="the first instance to apply a change")
     second = await lab.start("second")
+    await lab.reached(group_stable(2), within=GIVES_UP_S)
+    await release(holds)
     await lab.until_shared(2, why="both instances to share the partitions")
     await send_until_published(lab, parts(lab.rng, rows, slice(2, 4)))
     await second.terminate()
@@ -498,14 +532,23 @@ async def zombie(lab: Lab) -> None:
 
 
 async def restarted(lab: Lab) -> None:
-    """A graceful restart in the middle of the work, then changes that were applied before it.
-    Exposes programs that keep the versions in memory, and programs that end before the broker has
-    what they wrote."""
+    """A graceful restart in the middle of the work, and another while a change waits in the
+    database; then changes that were applied before. Exposes programs that keep the versions in
+    memory, that end before the broker has what they wrote, and that commit at the end what they did
+    not come to."""
     rows = [changes(lab.rng, item, range(1, 13)) for item in some_items(lab.rng, 6)]
-    sent = await lab.send("changes", mixed(lab.rng, [row[:10] for row in rows]), partition=1)
+    sent = await lab.send("changes", mixed(lab.rng, [row[:8] for row in rows]), partition=1)
     app = await lab.start("app")
     await lab.until(effects_of(sent, 15, APPLIED), why="some changes to be applied")
     await app.terminate()
+    hold = await hold_write(lab, rows[0][8])
+    await lab.start("app")
+    await lab.send("changes", mixed(lab.rng, [row[8:10] for row in rows]), partition=1)
+    await lab.until(held(hold), why="the program to apply another change")
+    app.tell_to_stop()
+    await lab.reached(ended(app), within=TEMPTATION_S)
+    await hold.release()
+    await app.ended_within()
     await lab.start("app")
     again = [[row[10], *row[2:5], row[11], *row[:2]] for row in rows]
     await lab.send("changes", mixed(lab.rng, again), partition=1)

@@ -33,7 +33,7 @@ Reported instead of COM-1, with the same verdicts.
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
 assignment before it, was not its own, while another instance owned it. When it was its own at the
 one before, a commit of what was still in work is left alone, but not the third of one offset, below
-what the owner has committed meanwhile: nothing is finished by it any more. Also any accepted commit,
+what the owner has committed meanwhile: it finishes nothing any more. Also any accepted commit,
 transactional or not, of an instance that joined the group at no time: it assigned itself its
 partitions, as nobody does who shares them. A commit just before joining or just after leaving is
 left alone, and so is one that was right when it was first tried: clients repeat what was rejected.

@@ -12,8 +12,9 @@ scheduled, is INCONCLUSIVE; and the grader repeats a run with doubled patience a
 only when two of three end so. Silent when the position falls short by exactly the one record that
 COM-2 speaks about. Progress that came only with something new, a restart of all instances above
 all, is none: what was missing at an earlier wait's end, and was there at the last one's, came too
-late. (OBX-6 says the same of an outbox.) Seen once only, this is left out: the first wait is
-shorter than the 7 s that the statements promise.
+late. (OBX-6 says the same of an outbox.) Nor is it progress when an instance ended so often that it
+was not started again, though others dealt with everything. Seen once only, either is left out: the
+first wait is shorter than the 7 s that the statements promise.
 
 **LIV-2 answers.** A program that serves HTTP answers: every question that the grader asked again
 and again, from when the program may be expected to listen, was answered in the end with a status
@@ -54,7 +55,7 @@ def progress(run: Run) -> Iterator[Finding]:
     if settled is None or any(off_by_one(run)):
         return
     if settled.quiet:
-        yield from healed(run, settled)
+        yield from healed(run, settled) or given_up(run, settled)
     elif run.history.of(Stall):
         yield unsure(settled, "noisy", "The grading machine itself was stalled during this run.")
     elif settled.moving:
@@ -63,12 +64,13 @@ def progress(run: Run) -> Iterator[Finding]:
         yield no_progress(run, settled)
 
 
-def healed(run: Run, settled: Settled) -> Iterator[Finding]:
+def healed(run: Run, settled: Settled) -> list[Finding]:
     """LIV-1 about what had not come when nothing moved any more, and was there in the end."""
     ends = (s for s in run.history.of(Settled) if s.n < settled.n and not s.moving)
     late = next((s for s in ends if s.missing or not s.quiet), None)
     if late and not (settled.missing or run.history.began.outbox or run.history.of(Stall)):
-        yield came_late(run, late, settled)
+        return [came_late(run, late, settled)]
+    return []
 
 
 def came_late(run: Run, late: Settled, settled: Settled) -> Finding:
@@ -85,6 +87,27 @@ def came_late(run: Run, late: Settled, settled: Settled) -> Finding:
         why="What is due must come by itself: a service may run for months until it is started "
         "again, and nobody knows when the next event comes.",
         rows=(late.n, helped.n),
+        reason="late",
+    )
+
+
+def given_up(run: Run, settled: Settled) -> list[Finding]:
+    """LIV-1 about an instance that is gone for good while the others deal with everything."""
+    gone = next((p for p in run.history.of(Process) if p.what == "abandoned"), None)
+    return [is_gone(gone, settled)] if gone and not run.history.of(Stall) else []
+
+
+def is_gone(gone: Process, settled: Settled) -> Finding:
+    """LIV-1 about an instance that was not started again."""
+    return Finding(
+        "LIV-1",
+        Verdict.FAIL,
+        claim=f"{gone.instance} ended so often that it was not started again.",
+        first=FactRef(gone.n, ended(gone)),
+        second=FactRef(settled.n, "In the end everything was dealt with, without it."),
+        both="A program may end at an error that it cannot handle, but not again and again.",
+        why="Whatever ends one instance ends the next one too, sooner or later.",
+        rows=(gone.n, settled.n),
         reason="late",
     )
 

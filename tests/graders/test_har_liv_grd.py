@@ -188,6 +188,16 @@ def test_what_was_late_because_of_us_or_never_came_is_not_healed():
     assert findings(healed_by_a_restart().end(missing=1), "LIV-1") == []
 
 
+def test_an_instance_that_is_gone_for_good_is_not_made_up_for_by_another():
+    tale = steady()
+    tale.process("other", "abandoned", reason="it ended 6 times, the last time with code 1")
+    history = tale.end()
+    assert verdicts(history) == {"LIV-1": FAIL}
+    assert findings(history, "LIV-1")[0].claim == (
+        "other ended so often that it was not started again."
+    )
+
+
 @pytest.mark.parametrize(
     ("api", "why", "verdict"),
     [

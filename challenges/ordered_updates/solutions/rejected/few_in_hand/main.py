@@ -154,7 +154,7 @@ class Service(ConsumerRebalanceListener):
         self.consumer.subscribe([os.environ["CHANGES_TOPIC"]], listener=self)
         while self.running and not any(shard.failed for shard in self.shards):
             busy = sum(not w.done for ws in self.open.values() for w in ws)
-            if busy > 20:
+            if busy > 40:
                 self.consumer.pause(*self.consumer.assignment())
             else:
                 self.consumer.resume(*self.consumer.assignment())
