@@ -7,8 +7,9 @@ A scenario may take up to three attempts. A safety violation counts at once and 
 happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
 (a check in LIVENESS) counts when two attempts end so; the repeats have doubled patience.
 
-Per submission and check: the worst over all scenarios. The score is the weighted share of checks
-that passed (PASS or WARN).
+Per submission and check: the worst over all scenarios. The score is the weighted share of what
+passed (PASS or WARN): of a check that failed anywhere nothing, of one that could not be judged
+everywhere the share of scenarios in which it passed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -194,8 +195,16 @@ def combine(outcomes: Sequence[ScenarioOutcome], id: str) -> Verdict:
     return worst((o.verdicts[id] for o in outcomes), Verdict.INCONCLUSIVE)
 
 
-def score(verdicts: Mapping[str, Verdict], uses: Sequence[CheckUse]) -> float:
-    """The weighted share of checks that passed, from 0 to 1."""
+def score(outcomes: Sequence[ScenarioOutcome], uses: Sequence[CheckUse]) -> float:
+    """The weighted share of what passed, from 0 to 1."""
     total = sum(use.weight for use in uses)
-    passed = sum(u.weight for u in uses if verdicts[u.id] in (Verdict.PASS, Verdict.WARN))
+    passed = sum(use.weight * share(outcomes, use.id) for use in uses)
     return round(passed / total, 4) if total else 0.0
+
+
+def share(outcomes: Sequence[ScenarioOutcome], id: str) -> float:
+    """The share of scenarios in which a check passed; 0 when it failed in one."""
+    told = [outcome.verdicts[id] for outcome in outcomes]
+    if not told or Verdict.FAIL in told:
+        return 0.0
+    return sum(verdict in (Verdict.PASS, Verdict.WARN) for verdict in told) / len(told)

@@ -435,9 +435,11 @@ async def prompt_handover(lab: Lab) -> None:
 
 
 async def alternate(lab: Lab) -> None:
-    """One change after the other, for a partition of one instance and of the other in turn."""
-    owner = {who: p for (_, p), who in owners(lab.history).items()}
-    for partition in [owner.get(who, 0) for who in ("first", "second")] * TURNS:
+    """One change after the other, for a partition of one instance and of the other in turn. Who
+    ends at it gets the time to come back."""
+    for who in ("first", "second") * TURNS:
+        await lab.reached(group_stable(2), within=USUALLY_S)
+        partition = next((p for (_, p), owner in owners(lab.history).items() if owner == who), 0)
         sent = await lab.send("changes", [sentinel(lab.rng)], partition)
         await lab.reached(effects_of(sent, place=UPDATES), within=USUALLY_S)
 

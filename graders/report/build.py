@@ -27,7 +27,7 @@ class Report:
 
     @property
     def score(self) -> float:
-        """The weighted share of passed checks, 0 to 1."""
+        """The weighted share of what passed, 0 to 1."""
         return float(self.data["score"])
 
     @property
@@ -57,10 +57,10 @@ def build(
             "title": challenge.title,
             "seed": seed,
             "verdict": verdict,
-            "score": score(verdicts, challenge.checks),
+            "score": score(outcomes, challenge.checks),
             "headline": headline(verdict, checks, outcomes),
             "driver": driver,
-            "skills": skills(challenge.checks, verdicts),
+            "skills": skills(challenge.checks, outcomes),
             "scenarios": [scenario_part(challenge, outcome) for outcome in outcomes],
             "checks": checks,
             "not_exercised": [{"scenario": o.name, "text": o.detail} for o in outcomes if o.detail],
@@ -89,7 +89,7 @@ def refused(challenge: Challenge, seed: int, driver: str, problems: Sequence[str
             "score": 0.0,
             "headline": f"The program was not started: {problems[0]}",
             "driver": driver,
-            "skills": skills(challenge.checks, verdicts),
+            "skills": skills(challenge.checks, []),
             "scenarios": [],
             "checks": checks,
             "not_exercised": [],
@@ -157,7 +157,7 @@ def first_sentence(text: str) -> str:
     return " ".join(text.split()).split(". ")[0].rstrip(".") + "."
 
 
-def skills(uses: Sequence[CheckUse], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+def skills(uses: Sequence[CheckUse], outcomes: Sequence[ScenarioOutcome]) -> list[dict[str, Any]]:
     """All five skills; score None where this challenge asks nothing."""
     parts = []
     for name in SKILLS:
@@ -166,7 +166,7 @@ def skills(uses: Sequence[CheckUse], verdicts: Mapping[str, Verdict]) -> list[di
             {
                 "name": name,
                 "weight": sum(use.weight for use in mine),
-                "score": score(verdicts, mine) if mine else None,
+                "score": score(outcomes, mine) if mine else None,
             }
         )
     return parts

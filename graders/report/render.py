@@ -1,7 +1,7 @@
 """The report for people: as text for a terminal, and as one HTML file that needs nothing else."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -62,8 +62,7 @@ def as_text(report: Report) -> str:
         "",
     ]
     lines += [f"  {problem}" for problem in data["problems"]]
-    for check in data["checks"]:
-        lines.append(check_line(check))
+    lines += check_lines(data["checks"])
     for check in data["checks"]:
         if check["evidence"]:
             lines += ["", *card_lines(check)]
@@ -73,12 +72,21 @@ def as_text(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check_line(check: Mapping[str, Any]) -> str:
-    """One check in one line, with the scenarios in which it did not pass."""
-    verdict = Verdict(check["verdict"])
-    where = [s["name"] for s in check["scenarios"] if s["verdict"] == verdict]
-    names = f"  ({', '.join(where)})" if where and verdict != Verdict.PASS else ""
-    return f"  {verdict.sign} {verdict.word:<13} {check['id']} {check['name']}{names}"
+def check_lines(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each check, with the scenarios in which it did not pass. Those that could not be
+    judged in the same scenarios share one, or the ones that failed would drown in them."""
+    unsure: dict[str, list[str]] = {}
+    for check in checks:
+        verdict = Verdict(check["verdict"])
+        where = ", ".join(s["name"] for s in check["scenarios"] if s["verdict"] == verdict)
+        if verdict == Verdict.INCONCLUSIVE:
+            unsure.setdefault(where or "none was played", []).append(check["id"])
+        else:
+            names = f"  ({where})" if where and verdict != Verdict.PASS else ""
+            yield f"  {verdict.sign} {verdict.word:<13} {check['id']} {check['name']}{names}"
+    for where, ids in unsure.items():
+        sign = Verdict.INCONCLUSIVE
+        yield from wrapped(f"{sign.sign} {sign.word:<13} {', '.join(ids)}  ({where})", "  ")
 
 
 def card_lines(check: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@ import pytest
 from graders.spec import CheckUse
 from graders.verdict import (
     Attempt,
+    ScenarioOutcome,
     combine,
     conclude,
     is_hopeless,
@@ -193,5 +194,10 @@ def test_a_skipped_scenario_is_never_a_pass():
 
 def test_the_score_is_the_weighted_share_of_what_passed():
     uses = [CheckUse("A", 3, "s"), CheckUse("B", 1, "s"), CheckUse("C", 4, "s")]
-    assert score({"A": PASS, "B": WARN, "C": FAIL}, uses) == 0.5
-    assert score({"A": INCONCLUSIVE, "B": PASS, "C": HARNESS_ERROR}, uses) == 0.125
+    one = ScenarioOutcome("one", {"A": PASS, "B": WARN, "C": FAIL})
+    two = ScenarioOutcome("two", {"A": INCONCLUSIVE, "B": PASS, "C": PASS})
+    three = ScenarioOutcome("three", {"A": PASS, "B": PASS, "C": HARNESS_ERROR})
+    assert score([one], uses) == 0.5
+    assert score([two, three], uses) == 0.5625
+    assert score([one, two, three], uses) == 0.375
+    assert score([], uses) == 0
