@@ -254,13 +254,13 @@ def faulted(run: Run) -> dict[str, Fault]:
 def overtaken(run: Run, id: str, fault: Fault, late: Effect) -> Finding:
     """ORD-3 about an event that was passed."""
     done = next((e for e in run.effect_rows(id) if e.table == late.table), None)
-    fate = f"its own came only at #{done.n}" if done else "its own never came"
+    fate = f"it came only at #{done.n}" if done else "it never came"
     doing = "being held" if fault.action.startswith("hold") else "refused"
     return Finding(
         "ORD-3",
         Verdict.FAIL,
         claim=f"{late.id} overtook {id}, the change of {run.first_sent[id].key} before it.",
-        first=FactRef(fault.n, f"The effect of {id} was {doing}, and {fate}."),
+        first=FactRef(fault.n, f"{id} was {doing}; in {place_name(late)} {fate}."),
         second=FactRef(late.n, wrote(late)),
         both=given_order(run, id, late.id),
         why=WHY_OVERTAKEN,
@@ -312,8 +312,9 @@ def blocked(run: Run, waited: Waited, waiting: list[str], others: list[str]) -> 
         first=FactRef(held.n, f"The grader began to hold one write: {fault.target}."),
         second=FactRef(
             waited.n,
-            f"{waited.waited_s:.1f} s later {len(waited.missing)} changes of other items were not "
-            f"dealt with, {', '.join(waited.missing[:3])} among them.",
+            f"{waited.waited_s:.1f} s later (the machine's pauses not counted) "
+            f"{len(waited.missing)} changes of other items were not dealt with, "
+            f"{', '.join(waited.missing[:3])} among them.",
         ),
         both="Only the changes of the same item have to wait for it.",
         why=WHY_BLOCKED,
