@@ -243,7 +243,7 @@ class Grading:
     async def _play_in_turn(self, scenario: Scenario, free: asyncio.Queue[Ground]) -> None:
         """Play a scenario as often as it needs, each time on a ground that is free. A repeat queues
         up behind the other scenarios: they may tell by then that the program is hopeless, and the
-        repeat takes twice the patience."""
+        repeat mostly takes twice the patience."""
         attempts = self.attempts[scenario.name] = []
         while self._is_open(attempts):
             ground = await free.get()
@@ -287,7 +287,7 @@ class Grading:
         if not before:
             self._tell(scenario, "running")
         history = Recorder()
-        patience = MORE_PATIENCE if any(a.is_stuck for a in before) else 1.0
+        patience = MORE_PATIENCE if any(a.took_long for a in before) else 1.0
         try:
             await self._play(scenario, history, patience, ground)
         except Exception as error:

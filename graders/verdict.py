@@ -5,7 +5,8 @@ Per attempt and check: what its findings say; without any, PASS, unless the atte
 
 A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
 happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
-(a check in LIVENESS) counts when two attempts end so; the repeats have doubled patience.
+(a check in LIVENESS) counts when two attempts end so. A repeat has doubled patience, unless the
+platform's fault was all that was before it.
 
 Per submission and check: the worst over all scenarios. The score is the weighted share of what
 passed (PASS or WARN): of a check that failed anywhere nothing, of one that could not be judged
@@ -55,6 +56,11 @@ class Attempt:
     def is_stuck(self) -> bool:
         """Whether progress ended."""
         return bool(self.stuck_by)
+
+    @property
+    def took_long(self) -> bool:
+        """Whether with more patience it might have gone otherwise: what was awaited never came."""
+        return self.is_stuck or self.silence == Verdict.INCONCLUSIVE
 
     @property
     def stuck_by(self) -> frozenset[str]:

@@ -201,3 +201,8 @@ def test_the_score_is_the_weighted_share_of_what_passed():
     assert score([two, three], uses) == 0.5625
     assert score([one, two, three], uses) == 0.375
     assert score([], uses) == 0
+
+
+def test_a_repeat_is_more_patient_unless_only_the_platform_failed():
+    assert stuck().took_long and unexercised().took_long
+    assert not good().took_long and not broken().took_long
