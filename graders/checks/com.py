@@ -30,15 +30,15 @@ commit that was merely late or one that goes by count is not accused.
 its effect: the program committed the highest finished offset, not the end of the finished prefix.
 Reported instead of COM-1, with the same verdicts.
 
-**COM-4 stale-commit.** An accepted commit by an instance for a partition that, at its last and the
-assignment before it, was not its own, while another instance owned it. When it was its own at the
-one before, a commit of what was still in work is left alone, but not the third of one offset, below
-what the owner has committed meanwhile: it finishes nothing any more. Also any accepted commit,
-transactional or not, of an instance that joined the group at no time: it assigned itself its
-partitions, as nobody does who shares them. A commit just before joining or just after leaving is
-left alone, and so is one that was right when it was first tried: clients repeat what was rejected.
-A rejected commit of an instance that was left behind is normal and proves only that Kafka fenced
-it; 50 of them in a row without joining again are a WARN.
+**COM-4 stale-commit.** An accepted commit by an instance for a partition that was not its own,
+while another instance owned it. Until the rebalance after the one that gave the partition away, a
+commit of what was still in work is left alone, but not the third of one offset, below what the
+owner has committed meanwhile: it finishes nothing any more. Also any accepted commit, transactional
+or not, of an instance that joined the group at no time: it assigned itself its partitions, as
+nobody does who shares them. A commit just before joining or just after leaving is left alone, and
+so is one that was right when it was first tried: clients repeat what was rejected. A rejected
+commit of an instance that was left behind is normal and proves only that Kafka fenced it; 50 of
+them in a row without joining again are a WARN.
 
 **COM-5 regression.** A commit lower than an earlier one by the same instance, without an
 assignment, a restart, a rewind (that lower offset fetched again) or a fault on its commits in
@@ -381,22 +381,42 @@ def by_stranger(run: Run, commit: Commit) -> Finding:
 
 
 def foreign_owner(run: Run, lane: Lane, commit: Commit) -> Assigned | None:
-    """The assignment of another instance that owned the lane when this one, which did not own it
-    and had not just lost it, committed it; None when the commit was fine. An instance may hold
-    several members of the group."""
+    """Since when another instance owned the lane when this one, which did not own it and had not
+    just lost it, committed it; None when the commit was fine. An instance may hold several members
+    of the group."""
+    told = told_before(run, commit)
+    own = [rows for rows in told.values() if rows[0].instance == commit.instance]
+    if not own or any(includes(rows[-1], lane) for rows in own):
+        return None
+    others = (rows for rows in told.values() if rows[0].instance != commit.instance)
+    theirs = (r for r in others if includes(r[-1], lane) and is_current(run, r[-1], commit))
+    for owner in (owned_since(rows, lane) for rows in theirs):
+        if not has_just_lost(own, lane, owner) or insists(run, owner, commit):
+            return owner
+    return None
+
+
+def told_before(run: Run, commit: Commit) -> dict[str, list[Assigned]]:
+    """By member, the assignments before a commit. The consumer protocol tells some twice."""
     told: dict[str, list[Assigned]] = {}
     for assigned in run.history.of(Assigned):
         if assigned.n < commit.n and assigned.group == commit.group:
             row = told.setdefault(assigned.member, [])
             if not row or not is_repeat(row[-1], assigned):
                 row.append(assigned)
-    own = [each[-2:] for each in told.values() if each[0].instance == commit.instance]
-    if not own or any(includes(each[-1], lane) for each in own):
-        return None
-    others = (each[-1] for each in told.values() if each[0].instance != commit.instance)
-    owner = next((a for a in others if includes(a, lane) and is_current(run, a, commit)), None)
-    has_just_lost_it = any(includes(each[0], lane) for each in own)
-    return None if owner and has_just_lost_it and not insists(run, owner, commit) else owner
+    return told
+
+
+def owned_since(rows: Sequence[Assigned], lane: Lane) -> Assigned:
+    """The first of a member's latest assignments that all hold the lane."""
+    return list(takewhile(lambda assigned: includes(assigned, lane), reversed(rows)))[-1]
+
+
+def has_just_lost(own: Sequence[Sequence[Assigned]], lane: Lane, owner: Assigned) -> bool:
+    """Whether an instance had the lane, and the rebalance that gave it to its owner was the last
+    that it took part in. (A cooperative one is two: in the first it is only taken away.)"""
+    had = any(includes(assigned, lane) for rows in own for assigned in rows)
+    return had and all(rows[-1].generation <= owner.generation for rows in own)
 
 
 def insists(run: Run, owner: Assigned, commit: Commit) -> bool:

@@ -249,6 +249,17 @@ def test_the_last_commit_for_a_partition_just_given_up_is_fine():
     assert verdicts(shared().end()) == {}
 
 
+def test_a_cooperative_rebalance_gives_a_partition_away_in_two_steps():
+    tale = Tale()
+    tale.assigned("a", 0, 1, 2, generation=1)
+    tale.assigned("a", 0, generation=2)
+    tale.assigned("b", generation=2)
+    tale.assigned("a", 0, generation=3)
+    tale.assigned("b", 1, 2, generation=3)
+    tale.commit("a", 1, 0)
+    assert verdicts(tale.end()) == {}
+
+
 def test_an_assignment_that_is_told_twice_is_one():
     tale = Tale()
     tale.assigned("a", 0, 1, 2, generation=1)
