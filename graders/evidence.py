@@ -155,7 +155,7 @@ def is_ours(fact: Fact) -> bool:
     return (
         isinstance(fact, facts.Fault)
         or (isinstance(fact, facts.Process) and fact.what in ours)
-        or (isinstance(fact, facts.Left) and fact.by == "grader")
+        or (isinstance(fact, facts.Left | facts.Ended) and fact.by == "grader")
     )
 
 
@@ -285,6 +285,8 @@ def _(fact: facts.Enlisted) -> tuple[str, str]:
 
 @describe.register
 def _(fact: facts.Ended) -> tuple[str, str]:
+    if fact.by == "grader":
+        return fact.instance, "its transaction times out: it is aborted"
     how = "" if fact.outcome == "accepted" else f": {fact.error or 'no answer seen'}"
     return fact.instance, f"{'commits' if fact.committed else 'aborts'} its transaction{how}"
 

@@ -261,7 +261,8 @@ class Enlisted(Fact):
 class Ended(Fact):
     """A producer ended its transaction: `committed`, or aborted. Accepted: the broker has decided
     so for good, and what was written shows within moments. Unknown: no answer was seen, and
-    either may be true."""
+    either may be true. `by` the program or the grader (when it is dead, as if its time-out had
+    come)."""
 
     instance: str
     transactional_id: str
@@ -270,6 +271,7 @@ class Ended(Fact):
     committed: bool
     outcome: str
     error: str | None = None
+    by: str = "program"
 
 
 @dataclass(frozen=True, kw_only=True)

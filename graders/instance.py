@@ -87,8 +87,8 @@ class Instance:
         self._life = self._lab.tasks.create_task(self._live(), name=f"life of {self.name}")
 
     async def kill(self) -> None:
-        """SIGKILL. Its sessions end as a crash ends them: database transactions roll back, and the
-        group counts it as expired at once (see `evict`)."""
+        """SIGKILL. Its sessions end as a crash ends them: transactions of the database roll back,
+        Kafka's are aborted, and the group counts it as expired at once (see `evict`)."""
         if self._life is None:
             return
         if self._box is not None or self._ending is None:
@@ -231,6 +231,7 @@ class Instance:
         sessions = [s.pid for s in await sink.sessions() if s.instance == self.name]
         await gateway.detach(self.name)
         await sink.end_sessions(sessions)
+        await gateway.abort_transactions(self.name)
         await gateway.evict(self.name)
 
     def _output(self, stream: str, line: str) -> None:

@@ -240,9 +240,10 @@ async def crash_in_flight(lab: Lab) -> None:
 
 async def crash_before_publishing(lab: Lab) -> None:
     """SIGKILL when a change is applied and nothing was published, once its offset is committed or
-    after 6 s. It is the only one of its item. Exposes programs that commit before the broker has
-    what they wrote, programs that pass over a change that they find applied, and those that publish
-    what a crash left only with the item's next change."""
+    after 6 s; another instance takes its place. It is the only change of its item. Exposes programs
+    that commit before the broker has what they wrote, that pass over a change that they find
+    applied, that publish what a crash left only with the item's next change, and those in which
+    only the instance that has taken up a change publishes it."""
     partition = lab.rng.choice(PARTITIONS)
     events = mixed_items(lab.rng, some_items(lab.rng, 4), range(1, 6))
     sent = await lab.send("changes", [change(lab.rng, new_item(lab.rng), 1), *events], partition)
@@ -253,7 +254,7 @@ async def crash_before_publishing(lab: Lab) -> None:
     await lab.reached(committed_past(sent[0]), within=6.0)
     await app.kill()
     writes.drop()
-    await lab.start("app")
+    await lab.start("another")
     await lab.settle()
     await lab.aftershock()
 

@@ -488,7 +488,8 @@ async def killed_after_announcement(lab: Lab) -> None:
 
 async def killed_before_announcement(lab: Lab) -> None:
     """SIGKILL of each service when its change is committed in the database and what it writes to
-    Kafka does not get there. Exposes programs that take what is done for announced."""
+    Kafka does not get there; another instance takes its place. Exposes programs that take what is
+    done for announced, or that leave it to the instance that did it."""
     Payments(lab).attend()
     for app, topic, table, call in (
         ("stock", "stock_events", "reservations", "OrderPlaced"),
@@ -507,7 +508,7 @@ async def killed_before_announcement(lab: Lab) -> None:
         await lab.reached(let_go, within=TEMPTATION_S)
         await instance.kill()
         writes.drop()
-        await lab.start(app, app=app)
+        await lab.start(f"{app}-2", app=app)
     await lab.settle()
     await lab.aftershock()
 

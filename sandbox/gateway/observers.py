@@ -21,6 +21,7 @@ from sandbox.gateway.observer import Noted, Observer
 from sandbox.gateway.policy import Policy
 from sandbox.gateway.topics import TopicNames
 from sandbox.gateway.transaction_observers import EndObserver, EnlistObserver, ProducerObserver
+from sandbox.gateway.transactions import Transactions
 
 
 def make_observers(
@@ -28,6 +29,7 @@ def make_observers(
     codec: Codec,
     policy: Policy,
     members: Members,
+    transactions: Transactions,
     names: TopicNames,
     leaders: Mapping[str, int],
     noted: Noted,
@@ -39,7 +41,7 @@ def make_observers(
         "Metadata": MetadataObserver(policy, names, leaders),
         "OffsetCommit": CommitObserver("OffsetCommit", record, names),
         "TxnOffsetCommit": CommitObserver("TxnOffsetCommit", record, names),
-        "InitProducerId": ProducerObserver(record),
+        "InitProducerId": ProducerObserver(record, transactions),
         "AddPartitionsToTxn": EnlistObserver(record),
         "EndTxn": EndObserver(record),
         "JoinGroup": JoinGroupObserver(record, members),

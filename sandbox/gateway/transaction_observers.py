@@ -11,6 +11,7 @@ from sandbox.gateway.data_observers import UNKNOWN, outcome_of
 from sandbox.gateway.errors import ErrorCode, error_name
 from sandbox.gateway.faults import Record
 from sandbox.gateway.observer import Observer
+from sandbox.gateway.transactions import Transactions
 
 
 class Producer(NamedTuple):
@@ -37,11 +38,17 @@ class TransactionObserver(Observer):
 class ProducerObserver(TransactionObserver):
     """`producer` facts of InitProducerId. The note is the transactional id, None without one."""
 
+    def __init__(self, record: Record, transactions: Transactions) -> None:
+        super().__init__(record)
+        self._transactions = transactions
+
     def forwarded(self, instance: str, body: Body) -> str | None:
         return body["TransactionalId"]
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         producer = Producer(note, body["ProducerId"], body["ProducerEpoch"])
+        if note is not None and body["ErrorCode"] == ErrorCode.NONE:
+            self._transactions.add(instance, note)
         self._note("producer", instance, producer, **_result(body["ErrorCode"]))
 
     def lost(self, instance: str, note: Any) -> None:
@@ -85,11 +92,12 @@ class EndObserver(TransactionObserver):
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         producer, committed = note
-        self._note("ended", instance, producer, committed=committed, **_result(body["ErrorCode"]))
+        result = _result(body["ErrorCode"])
+        self._note("ended", instance, producer, committed=committed, by="program", **result)
 
     def lost(self, instance: str, note: Any) -> None:
         producer, committed = note
-        self._note("ended", instance, producer, committed=committed, **_UNSEEN)
+        self._note("ended", instance, producer, committed=committed, by="program", **_UNSEEN)
 
 
 _UNSEEN: dict[str, Any] = {"outcome": UNKNOWN, "error": None}

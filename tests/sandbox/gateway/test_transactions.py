@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sandbox.gateway.batch import batch
-from tests.sandbox.gateway.stage import Raw, Stage
+from tests.sandbox.gateway.stage import PARTITIONS, Raw, Stage
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -80,3 +80,41 @@ async def test_records_of_an_idempotent_producer_are_known_again(stage: Stage) -
     first, again = stage.of("produced", producer_id=answer["ProducerId"], sequence=0)
     assert first == again and first["base_offset"] == 0 and not first["transactional"]
     assert stage.of("producer", transactional_id=None, outcome="accepted")
+
+
+async def is_unstable(client: Raw, stage: Stage) -> bool:
+    """Whether a consumer would have to wait for the end of a transaction with its offset."""
+    partitions = [{"Name": stage.topic, "PartitionIndexes": list(range(PARTITIONS))}]
+    body = {"GroupId": stage.group, "Topics": partitions, "RequireStable": True}
+    (topic,) = (await client.call("OffsetFetch", 7, body))["Topics"]
+    return any(part["ErrorCode"] for part in topic["Partitions"])
+
+
+@pytest.mark.parametrize("program", ["confluent_transactions", "aiokafka_transactions"])
+async def test_what_a_killed_producer_left_open_is_aborted_at_once(
+    stage: Stage, program: str
+) -> None:
+    """The time-out is 60 s: so long nobody would get the offsets of its transaction."""
+    ends = stage.gateway.fault("EndTxn", instance="app", times=None).hold()
+    await stage.send(1)
+    await stage.start("app", program)
+    await stage.until(lambda: ends.held)
+    client = await stage.raw()
+    assert await is_unstable(client, stage)
+    await stage.boxes["app"].kill()
+    await stage.gateway.detach("app")
+    for _ in range(2):
+        await stage.gateway.abort_transactions("app")
+    (ended,) = stage.of("ended", by="grader")
+    assert (ended["instance"], ended["committed"], ended["outcome"]) == ("app", False, "accepted")
+    assert not await is_unstable(client, stage)
+
+
+async def test_a_transaction_of_the_next_producer_is_left_alone(stage: Stage) -> None:
+    first, second = await stage.raw("first"), await stage.raw("second")
+    await begin(first, stage)
+    producer = await begin(second, stage)
+    await enlist(second, stage, producer, stage.out)
+    await stage.gateway.abort_transactions("first")
+    assert not stage.of("ended")
+    assert not (await second.call("EndTxn", 3, producer | {"Committed": True}))["ErrorCode"]
