@@ -218,6 +218,13 @@ def test_refused_requests_fail_when_they_would_do_harm(api: str, why: str, verdi
     assert len(findings(history, "GRD-1")) == 1
 
 
+def test_what_no_broker_could_read_is_not_asked_for():
+    tale = steady()
+    why = "null in a field that cannot be null"
+    tale.append("refused", instance="app", api="malformed request", why=why)
+    assert verdicts(tale.end()) == {}
+
+
 def test_an_effect_before_its_record_was_handed_out_is_grd_4():
     tale = Tale()
     tale.send("pay-1", 0)
