@@ -8,13 +8,14 @@ def batch(
     first: int = 0,
     control: bool = False,
     producer: tuple[int, int, int] = (-1, -1, -1),
+    transactional: bool = False,
 ) -> bytes:
     """A whole batch of that many empty records, with a right checksum.
 
     producer: id, epoch and first sequence number of an idempotent one.
     """
     body = b"".join(_record(number) for number in range(records))
-    attributes = 0x20 if control else 0
+    attributes = (0x20 if control else 0) | (0x10 if transactional else 0)
     signed = struct.pack(">hiqqqhii", attributes, records - 1, 0, 0, *producer, records)
     signed += body
     rest = struct.pack(">ibI", 0, 2, crc32c(signed)) + signed

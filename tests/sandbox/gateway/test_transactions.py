@@ -118,3 +118,19 @@ async def test_a_transaction_of_the_next_producer_is_left_alone(stage: Stage) ->
     await stage.gateway.abort_transactions("first")
     assert not stage.of("ended")
     assert not (await second.call("EndTxn", 3, producer | {"Committed": True}))["ErrorCode"]
+
+
+async def test_what_a_client_of_kafka_4_left_open_is_aborted_too(stage: Stage) -> None:
+    """It enlists a partition by writing to it."""
+    client = await stage.raw("app")
+    producer = await begin(client, stage)
+    whose = (producer["ProducerId"], producer["ProducerEpoch"], 0)
+    partitions = [{"Index": 0, "Records": batch(1, producer=whose, transactional=True)}]
+    topics = [{"Name": stage.out, "PartitionData": partitions}]
+    body = {"TransactionalId": stage.group, "Acks": -1, "TimeoutMs": 5000, "TopicData": topics}
+    await client.call("Produce", 12, body)
+    assert stage.of("produced", transactional=True, outcome="accepted")
+    for _ in range(2):
+        await stage.gateway.abort_transactions("app")
+    (ended,) = stage.of("ended", by="grader")
+    assert (ended["epoch"], ended["committed"]) == (producer["ProducerEpoch"], False)
