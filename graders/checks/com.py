@@ -31,14 +31,14 @@ its effect: the program committed the highest finished offset, not the end of th
 Reported instead of COM-1, with the same verdicts.
 
 **COM-4 stale-commit.** An accepted commit by an instance for a partition that was not its own,
-while another instance owned it. Until the rebalance after the one that gave the partition away, a
-commit of what was still in work is left alone, but not the third of one offset, below what the
-owner has committed meanwhile: it finishes nothing any more. Also any accepted commit, transactional
-or not, of an instance that joined the group at no time: it assigned itself its partitions, as
-nobody does who shares them. A commit just before joining or just after leaving is left alone, and
-so is one that was right when it was first tried: clients repeat what was rejected. A rejected
-commit of an instance that was left behind is normal and proves only that Kafka fenced it; 50 of
-them in a row without joining again are a WARN.
+while another instance owned it. As long as the assignment by which it lost the partition is its
+last, or the one that gave it away, a commit of what was still in work is left alone, but not the
+third of one offset, below what the owner has committed meanwhile: it finishes nothing any more.
+Also any accepted commit, transactional or not, of an instance that joined the group at no time: it
+assigned itself its partitions, as nobody does who shares them. A commit just before joining or just
+after leaving is left alone, and so is one that was right when it was first tried: clients repeat
+what was rejected. A rejected commit of an instance that was left behind is normal and proves only
+that Kafka fenced it; 50 of them in a row without joining again are a WARN.
 
 **COM-5 regression.** A commit lower than an earlier one by the same instance, without an
 assignment, a restart, a rewind (that lower offset fetched again) or a fault on its commits in
@@ -413,8 +413,11 @@ def owned_since(rows: Sequence[Assigned], lane: Lane) -> Assigned:
 
 
 def has_just_lost(own: Sequence[Sequence[Assigned]], lane: Lane, owner: Assigned) -> bool:
-    """Whether an instance had the lane, and the rebalance that gave it to its owner was the last
-    that it took part in. (A cooperative one is two: in the first it is only taken away.)"""
+    """Whether an instance had the lane at the assignment before its last, or had it once, and the
+    rebalance that gave it to its owner was the last that it took part in. (A cooperative one is
+    two: in the first it is only taken away. Who was frozen has missed some.)"""
+    if any(includes(assigned, lane) for rows in own for assigned in rows[-2:]):
+        return True
     had = any(includes(assigned, lane) for rows in own for assigned in rows)
     return had and all(rows[-1].generation <= owner.generation for rows in own)
 

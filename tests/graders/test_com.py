@@ -260,6 +260,15 @@ def test_a_cooperative_rebalance_gives_a_partition_away_in_two_steps():
     assert verdicts(tale.end()) == {}
 
 
+def test_who_was_frozen_may_have_missed_the_rebalance_that_took_its_partitions():
+    tale = Tale()
+    tale.assigned("a", 0, 1, 2, generation=2)
+    tale.assigned("b", 0, 1, 2, generation=4)
+    tale.assigned("a", generation=5)
+    tale.commit("a", 1, 0)
+    assert verdicts(tale.end()) == {}
+
+
 def test_an_assignment_that_is_told_twice_is_one():
     tale = Tale()
     tale.assigned("a", 0, 1, 2, generation=1)
