@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from psycopg.rows import dict_row
 
 from bank import Bank
@@ -51,15 +51,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def deal_with_a_deposit(consumer, bank):
+def deal_with_a_deposit(consumer, bank, due):
+    """`due`: what is done and not committed yet, by partition. What is rejected during a rebalance
+    is tried again, if the partition is kept."""
     message = consumer.poll(0)
-    if message is None or message.error():
-        return
-    event = json.loads(message.value())
-    while not bank.deposit(event):
-        time.sleep(0.02)
+    if message is not None and not message.error():
+        event = json.loads(message.value())
+        while not bank.deposit(event):
+            time.sleep(0.02)
+        due[message.partition()] = message.offset() + 1
+    mine = {partition.partition for partition in consumer.assignment()}
+    offsets = [
+        TopicPartition(os.environ["DEPOSITS_TOPIC"], p, due[p]) for p in due.keys() & mine]
     try:
-        consumer.commit(message=message, asynchronous=False)
+        if offsets:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        due.clear()
     except KafkaException as error:
         print("not committed:", error)
 
@@ -88,10 +95,10 @@ def main():
     server = HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
     server.timeout = 0.02
     with psycopg.connect(os.environ["DATABASE_URL"], row_factory=dict_row) as db:
-        server.bank = Bank(db)
+        server.bank, due = Bank(db), {}
         while not stopping:
             server.handle_request()
-            deal_with_a_deposit(consumer, server.bank)
+            deal_with_a_deposit(consumer, server.bank, due)
             publish(producer, server.bank)
     consumer.close()
 

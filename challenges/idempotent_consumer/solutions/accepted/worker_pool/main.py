@@ -25,6 +25,7 @@ class Service:
         self.consumer = consumer
         self.workers = ThreadPoolExecutor(WORKERS)
         self.progress = {}
+        self.due = {}  # by partition: what is finished and not committed yet
         self.running = True
 
     def stop(self, signum, frame):
@@ -38,21 +39,24 @@ class Service:
     def lost(self, consumer, partitions):
         for partition in partitions:
             self.progress.pop(partition.partition, None)
+            self.due.pop(partition.partition, None)
 
     def accept(self, message):
         future = self.workers.submit(book, json.loads(message.value()))
         self.progress.setdefault(message.partition(), Progress()).add(message.offset(), future)
 
     def commit(self):
-        offsets = [
-            TopicPartition(os.environ["PAYMENTS_TOPIC"], partition, offset)
-            for partition, progress in self.progress.items()
-            if (offset := progress.advance()) is not None
-        ]
-        if not offsets:
+        """What is rejected during a rebalance is tried again, if the partition is kept."""
+        for partition, progress in self.progress.items():
+            if (offset := progress.advance()) is not None:
+                self.due[partition] = offset
+        if not self.due:
             return
+        topic = os.environ["PAYMENTS_TOPIC"]
+        offsets = [TopicPartition(topic, p, o) for p, o in self.due.items()]
         try:
             self.consumer.commit(offsets=offsets, asynchronous=False)
+            self.due.clear()
         except KafkaException as error:
             log.warning("not committed: %s", error)
 

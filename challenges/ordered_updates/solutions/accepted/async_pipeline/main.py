@@ -129,18 +129,22 @@ class Service:
             "max.in.flight.requests.per.connection": 5,
         })
         self.pool = Pool(self.producer)
+        self.due = {}  # by partition: what is finished and not committed yet
         self.running = True
 
     def stop(self, *_):
         self.running = False
 
     def commit(self):
+        """What is rejected during a rebalance is tried again, if the partition is kept."""
         self.producer.poll(0)
-        offsets = [TopicPartition(TOPIC, p, o) for p, o in self.pool.reached().items()]
-        if not offsets:
+        self.due |= self.pool.reached()
+        if not self.due:
             return
+        offsets = [TopicPartition(TOPIC, p, o) for p, o in self.due.items()]
         try:
             self.consumer.commit(offsets=offsets, asynchronous=False)
+            self.due.clear()
         except KafkaException as error:
             log.warning("not committed: %s", error)
 
@@ -163,6 +167,7 @@ class Service:
         with self.pool.lock:
             for number in numbers:
                 self.pool.progress.pop(number, None)
+                self.due.pop(number, None)
 
     def run(self):
         self.consumer.subscribe([TOPIC], on_revoke=self.hand_over, on_lost=self.lost)

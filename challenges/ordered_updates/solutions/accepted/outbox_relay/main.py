@@ -19,17 +19,21 @@ TOPIC = os.environ["CHANGES_TOPIC"]
 class Service:
     def __init__(self, consumer, applier, relay):
         self.consumer, self.applier, self.relay = consumer, applier, relay
+        self.due = {}  # by partition: what is finished and not committed yet
         self.running = True
 
     def stop(self, *_):
         self.running = False
 
     def commit(self):
-        offsets = [TopicPartition(TOPIC, p, o) for p, o in self.applier.finished().items()]
-        if not offsets:
+        """What is rejected during a rebalance is tried again, if the partition is kept."""
+        self.due |= self.applier.finished()
+        if not self.due:
             return
+        offsets = [TopicPartition(TOPIC, p, o) for p, o in self.due.items()]
         try:
             self.consumer.commit(offsets=offsets, asynchronous=False)
+            self.due.clear()
         except KafkaException as error:
             log.warning("not committed: %s", error)
 
@@ -37,12 +41,17 @@ class Service:
         numbers = {partition.partition for partition in partitions}
         self.applier.let_go(numbers, timeout=30)
         self.commit()
-        self.applier.forget(numbers)
+        self.forget(numbers)
 
     def lost(self, consumer, partitions):
         numbers = {partition.partition for partition in partitions}
         self.applier.let_go(numbers, timeout=0)
+        self.forget(numbers)
+
+    def forget(self, numbers):
         self.applier.forget(numbers)
+        for number in numbers:
+            self.due.pop(number, None)
 
     def run(self):
         self.consumer.subscribe([TOPIC], on_revoke=self.revoked, on_lost=self.lost)

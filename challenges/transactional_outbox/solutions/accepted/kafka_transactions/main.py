@@ -7,7 +7,7 @@ import signal
 import traceback
 
 import psycopg
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 CHANGE = """
     with change as (
@@ -90,6 +90,7 @@ class Relay:
 class Service:
     def __init__(self):
         self.running = True
+        self.is_behind = False
         self.database = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
         prepare(self.database)
         self.relay = Relay()
@@ -110,15 +111,20 @@ class Service:
             messages = [m for m in self.consumer.consume(20, timeout=0.1) if not m.error()]
             if messages:
                 carry_out(self.database, [json.loads(m.value()) for m in messages])
+                self.is_behind = True
+            if self.is_behind:
                 self.commit()
             self.relay.publish()
         self.consumer.close()
 
     def commit(self):
+        """What is rejected during a rebalance is tried again, if the partition is kept."""
         try:
             self.consumer.commit(asynchronous=False)
+            self.is_behind = False
         except KafkaException as error:
-            print("not committed, it will come again:", error, flush=True)
+            self.is_behind = error.args[0].code() != KafkaError._NO_OFFSET
+            print("not committed:", error, flush=True)
 
 
 def main():
