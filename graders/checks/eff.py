@@ -404,13 +404,12 @@ def not_converged(run: Run, state: State, key: Key, got: Values, expected: Value
     name = ", ".join(key)
     events = [s for s in run.first_sent.values() if s.key in key and s.id in run.places]
     last = events[-1].n if events else state.n
+    said = f"The log holds {len(events)} events of {name}, which" if events else "All events together"
     return Finding(
         "EFF-6",
         Verdict.FAIL,
         claim=f"{state.table} of {name} is {show(got)}; the events add up to {show(expected)}.",
-        first=FactRef(
-            last, f"The log holds {len(events)} events of {name}, which make {show(expected)}."
-        ),
+        first=FactRef(last, f"{said} make {show(expected)}."),
         second=FactRef(state.n, f"At rest, {state.table} of {name} held {show(got)}."),
         both="Each event counts exactly once, so the state has only one right value.",
         why=why_wrong(run, [e.id for e in events]),
@@ -425,10 +424,10 @@ def why_wrong(run: Run, ids: list[str]) -> str:
     odd = [f"{id} has {count or 'no'} effects" for id, count in counts.items() if count != 1]
     if odd:
         return f"{'; '.join(odd[:3])}: the state follows from that."
+    each = "Every event of it has one effect, and still the sum is wrong. " if ids else ""
     return (
-        "Every event of it has one effect, and still the sum is wrong. State that is written apart "
-        "from the effects drifts from them at the first crash, repeat or concurrent write: write "
-        "both in one transaction, and let the database add."
+        f"{each}State that is written apart from the effects drifts from them at the first crash, "
+        "repeat or concurrent write: write both in one transaction, and let the database add."
     )
 
 
