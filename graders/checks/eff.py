@@ -404,12 +404,12 @@ def not_converged(run: Run, state: State, key: Key, got: Values, expected: Value
     name = ", ".join(key)
     events = [s for s in run.first_sent.values() if s.key in key and s.id in run.places]
     last = events[-1].n if events else state.n
-    said = f"The log holds {len(events)} events of {name}, which" if events else "All events together"
+    mine = f"The log holds {len(events)} events of {name}, which"
     return Finding(
         "EFF-6",
         Verdict.FAIL,
         claim=f"{state.table} of {name} is {show(got)}; the events add up to {show(expected)}.",
-        first=FactRef(last, f"{said} make {show(expected)}."),
+        first=FactRef(last, f"{mine if events else 'All events together'} make {show(expected)}."),
         second=FactRef(state.n, f"At rest, {state.table} of {name} held {show(got)}."),
         both="Each event counts exactly once, so the state has only one right value.",
         why=why_wrong(run, [e.id for e in events]),
