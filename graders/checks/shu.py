@@ -635,6 +635,7 @@ def stayed(stop: Stop, left: Left) -> Finding:
         both="Who stops leaves the group, so that others have its partitions at once.",
         why="The broker cannot tell a process that has gone from one that is slow: it waits for "
         "the session timeout, 45 s by default, and nobody reads these partitions meanwhile. "
-        "Close the consumer; a static member must be removed from the group besides.",
+        "Close the consumer, and do not end the process by force right after: librdkafka sends the "
+        "farewell in the background. A static member must be removed from the group besides.",
         rows=(stop.told.n, stop.end.n, left.n),
     )
