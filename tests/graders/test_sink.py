@@ -136,7 +136,7 @@ async def test_a_commit_is_held_after_its_statement_went_through(server: Databas
         await session.commit()
         await session.execute(BOOK, ["b"])
         committing = asyncio.create_task(session.commit())
-        await seen(sink, lambda: hold.held)
+        await seen(sink, lambda: hold.held and bool(ids(sink)))
         assert ids(sink) == ["a"]
         await hold.release()
         await committing
