@@ -58,7 +58,7 @@ The commit at #41 covers offset 5, whose effect was held by the grader and never
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile, pairwise, takewhile
+from itertools import pairwise, takewhile
 
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Lane, Run, each_group, refusal_before
@@ -416,18 +416,18 @@ def has_just_lost(own: Sequence[Sequence[Assigned]], lane: Lane, owner: Assigned
     """Whether an instance had the lane at the assignment before its last, or had it once, and the
     rebalance that gave it to its owner was the last that it took part in. (A cooperative one is
     two: in the first it is only taken away. Who was frozen has missed some.)"""
-    if any(includes(assigned, lane) for rows in own for assigned in rows[-2:]):
-        return True
-    had = any(includes(assigned, lane) for rows in own for assigned in rows)
-    return had and all(rows[-1].generation <= owner.generation for rows in own)
+    took_part_since = any(rows[-1].generation > owner.generation for rows in own)
+    earlier = (rows[-2:] if took_part_since else rows for rows in own)
+    return any(includes(assigned, lane) for rows in earlier for assigned in rows)
 
 
 def insists(run: Run, owner: Assigned, commit: Commit) -> bool:
-    """Whether a commit is not the first of its offset since the owner has committed further."""
+    """Whether a commit is at least the third of its offset since the owner has committed
+    further."""
     since = [c for c in run.commits[commit.topic, commit.partition] if owner.n < c.n <= commit.n]
-    is_further = (c.instance == owner.instance and c.offset > commit.offset for c in since)
-    after = dropwhile(lambda pair: not pair[1], zip(since, is_further, strict=True))
-    same = [c for c, _ in after if (c.instance, c.offset) == (commit.instance, commit.offset)]
+    further = [c.n for c in since if c.instance == owner.instance and c.offset > commit.offset]
+    mine = [c for c in since if (c.instance, c.offset) == (commit.instance, commit.offset)]
+    same = [c for c in mine if further and c.n > further[0]]
     return len(same) >= SAME_AGAIN
 
 

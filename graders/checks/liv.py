@@ -54,9 +54,10 @@ def progress(run: Run) -> Iterator[Finding]:
     settled = run.settled
     if settled is None or any(off_by_one(run)):
         return
+    noisy = run.history.of(Stall)
     if settled.quiet:
-        yield from healed(run, settled) or given_up(run, settled)
-    elif run.history.of(Stall):
+        yield from [] if noisy else healed(run, settled) or given_up(run, settled)
+    elif noisy:
         yield unsure(settled, "noisy", "The grading machine itself was stalled during this run.")
     elif settled.moving:
         yield unsure(settled, "slow", "Things were still moving when the time was over.")
@@ -68,7 +69,7 @@ def healed(run: Run, settled: Settled) -> list[Finding]:
     """LIV-1 about what had not come when nothing moved any more, and was there in the end."""
     ends = (s for s in run.history.of(Settled) if s.n < settled.n and not s.moving)
     late = next((s for s in ends if s.missing or not s.quiet), None)
-    if late and not (settled.missing or run.history.began.outbox or run.history.of(Stall)):
+    if late and not (settled.missing or run.history.began.outbox):
         return [came_late(run, late, settled)]
     return []
 
@@ -94,7 +95,7 @@ def came_late(run: Run, late: Settled, settled: Settled) -> Finding:
 def given_up(run: Run, settled: Settled) -> list[Finding]:
     """LIV-1 about an instance that is gone for good while the others deal with everything."""
     gone = next((p for p in run.history.of(Process) if p.what == "abandoned"), None)
-    return [is_gone(gone, settled)] if gone and not run.history.of(Stall) else []
+    return [is_gone(gone, settled)] if gone else []
 
 
 def is_gone(gone: Process, settled: Settled) -> Finding:

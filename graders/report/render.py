@@ -85,8 +85,8 @@ def check_lines(checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             names = f"  ({where})" if where and verdict != Verdict.PASS else ""
             yield f"  {verdict.sign} {verdict.word:<13} {check['id']} {check['name']}{names}"
     for where, ids in unsure.items():
-        sign = Verdict.INCONCLUSIVE
-        yield from wrapped(f"{sign.sign} {sign.word:<13} {', '.join(ids)}  ({where})", "  ")
+        verdict = Verdict.INCONCLUSIVE
+        yield from wrapped(f"{verdict.sign} {verdict.word:<13} {', '.join(ids)}  ({where})", "  ")
 
 
 def card_lines(check: Mapping[str, Any]) -> Iterator[str]:

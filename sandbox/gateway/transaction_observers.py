@@ -92,12 +92,11 @@ class EndObserver(TransactionObserver):
 
     async def answered(self, instance: str, note: Any, body: Body) -> None:
         producer, committed = note
-        result = _result(body["ErrorCode"])
-        self._note("ended", instance, producer, committed=committed, by="program", **result)
+        self._note("ended", instance, producer, committed=committed, **_result(body["ErrorCode"]))
 
     def lost(self, instance: str, note: Any) -> None:
         producer, committed = note
-        self._note("ended", instance, producer, committed=committed, by="program", **_UNSEEN)
+        self._note("ended", instance, producer, committed=committed, **_UNSEEN)
 
 
 _UNSEEN: dict[str, Any] = {"outcome": UNKNOWN, "error": None}
