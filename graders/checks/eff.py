@@ -56,11 +56,11 @@ Row 88 and row 93 cannot both come from a program that applies each event at mos
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from graders.checks.finding import FactRef, Finding
 from graders.checks.run import Run, differs, refusal_before
-from graders.facts import Effect, Fault, Process, Sent, State
+from graders.facts import Assigned, Effect, Fault, Process, Sent, State
 from graders.verdicts import Verdict
 
 WHY_LOST = (
@@ -72,6 +72,7 @@ WHY_SKIPPED = (
     'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
 )
 CLOCK_MARGIN_S = 0.05
+SUMMANDS = 4  # rows that a reader can add up in his head
 
 WHY_UNFINISHED = (
     "What is published cannot be taken back. When the transaction rolls back, or the process dies, "
@@ -159,6 +160,7 @@ def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
     places = run.places.get(id, [])
     where = " and ".join(map(str, places[:2])) or "not in the log"
     times = {2: "twice"}.get(len(effects), f"{len(effects)} times")
+    moved = moved_between(run, one, two)
     return Finding(
         "EFF-2",
         Verdict.FAIL,
@@ -168,7 +170,7 @@ def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
         second=FactRef(two.n, wrote(two)),
         both=ONCE,
         why=why_twice(run, one, two),
-        rows=(one.n, two.n),
+        rows=(one.n, *([moved.n] if moved else []), two.n),
         places=tuple(places),
         ids=(id,),
     )
@@ -200,10 +202,30 @@ def why_twice(run: Run, one: Effect, two: Effect) -> str:
             "A producer that gets no answer sends again, so one event can lie at two offsets, even "
             "in two partitions. The event's id is its identity, the offset is not."
         )
+    if moved := moved_between(run, one, two):
+        return (
+            f"{moved.instance} was given the partition at #{moved.n}, where the last commit had "
+            f"left it, and got the record again. What {one.instance} had applied must be "
+            "remembered where the effect is, in the same transaction."
+        )
     return (
-        "Kafka delivers at least once: after a rebalance or an error a record comes again. What "
-        "was already applied must be remembered where the effect is, in the same transaction."
+        "Kafka delivers at least once: after an error a record comes again. What was already "
+        "applied must be remembered where the effect is, in the same transaction."
     )
+
+
+def moved_between(run: Run, one: Effect, two: Effect) -> Assigned | None:
+    """The rebalance that gave the instance of the second effect the event's partition after the
+    first effect of another one; None when there was none."""
+    lanes = {place.lane for place in run.places.get(one.id, ())}
+    moves = (
+        told
+        for told in run.history.of(Assigned)
+        if told.instance == two.instance != one.instance
+        and one.n < told.n < two.n
+        and any((topic, partition) in lanes for topic, partition in told.partitions)
+    )
+    return next(moves, None)
 
 
 def phantom_effect(run: Run) -> Iterator[Finding]:
@@ -403,19 +425,41 @@ def not_converged(run: Run, state: State, key: Key, got: Values, expected: Value
     """EFF-6 about one row."""
     name = ", ".join(key)
     events = [s for s in run.first_sent.values() if s.key in key and s.id in run.places]
-    last = events[-1].n if events else state.n
-    mine = f"The log holds {len(events)} events of {name}, which"
+    effects = [] if events else effects_on(run, state, key)
+    of: Sequence[Sent | Effect] = events or effects
+    last = max((fact.n for fact in of), default=state.n)
     return Finding(
         "EFF-6",
         Verdict.FAIL,
         claim=f"{state.table} of {name} is {show(got)}; the events add up to {show(expected)}.",
-        first=FactRef(last, f"{mine if events else 'All events together'} make {show(expected)}."),
+        first=FactRef(last, f"{summands(name, events, effects)} make {show(expected)}."),
         second=FactRef(state.n, f"At rest, {state.table} of {name} held {show(got)}."),
         both="Each event counts exactly once, so the state has only one right value.",
         why=why_wrong(run, [e.id for e in events]),
-        rows=tuple(sorted({last, state.n})),
-        ids=tuple(e.id for e in events),
+        rows=tuple(sorted({*(e.n for e in effects[-SUMMANDS:]), last, state.n})),
+        ids=tuple(fact.id for fact in of),
     )
+
+
+def effects_on(run: Run, state: State, key: Key) -> list[Effect]:
+    """The effects whose content names a row of a state by its key, in order."""
+    mine = dict(zip(state.key, key, strict=True)).items()
+    return [
+        effect
+        for effect in run.history.of(Effect)
+        if all(str(effect.content.get(name)) == value for name, value in mine)
+    ]
+
+
+def summands(name: str, events: Sequence[Sent], effects: Sequence[Effect]) -> str:
+    """What a row's right value follows from, as the subject of a sentence."""
+    if events:
+        return f"The log holds {len(events)} events of {name}, which"
+    if not effects:
+        return "All events together"
+    last = "; ".join(f"{e.spot} for {e.id}: {show(e.content)}" for e in effects[-SUMMANDS:])
+    which = f", the last of them {last}," if len(effects) > SUMMANDS else f" ({last})"
+    return f"What there was and {len(effects)} row(s) that name {name}{which}"
 
 
 def why_wrong(run: Run, ids: list[str]) -> str:

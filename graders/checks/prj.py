@@ -63,7 +63,8 @@ from functools import cached_property
 from graders.checks.eff import show
 from graders.checks.finding import FactRef, Finding, Place, lane_name
 from graders.checks.run import Run, differs
-from graders.facts import Asked, Commit, Effect, Projected, Record, Settled
+from graders.conditions import ENDS
+from graders.facts import Asked, Commit, Effect, Process, Projected, Record, Settled
 from graders.projection import (
     Answer,
     Rebuild,
@@ -419,15 +420,29 @@ def never_back(run: Run) -> Iterator[Finding]:
     views = Views(run)
     for earlier, later, record in views.steps_back:
         if not views.under_way(later):
-            yield went_back(
-                "PRJ-4",
-                earlier,
-                later,
-                record,
-                "What was answered once was true. A view in memory is gone at a restart, and "
-                "what is not durable yet may be; answer from what is committed.",
-            )
+            yield went_back("PRJ-4", earlier, later, record, why_back(run, earlier, later))
             return
+
+
+def why_back(run: Run, earlier: Answer, later: Answer) -> str:
+    """What may have made an answer older than one before it."""
+    one, two = earlier.asked, later.asked
+    ends = (p for p in run.history.of(Process) if p.what in ENDS and one.n < p.n < two.n)
+    if any(end.instance in (one.instance, two.instance) for end in ends):
+        return (
+            "What was answered once was true. A view in memory is gone at a restart, and what is "
+            "not durable yet may be; answer from what is committed."
+        )
+    if one.instance != two.instance:
+        return (
+            f"{one.instance} answered first, then {two.instance}. What an instance keeps for "
+            "itself is behind as soon as another one does the work: answer from what they share."
+        )
+    return (
+        "Nothing ended in between: the positions themselves went back, or were not read together "
+        "with the row. A record that comes again must not set them back; write row and positions "
+        "in one transaction, and read both in one snapshot."
+    )
 
 
 def one_moment(run: Run) -> Iterator[Finding]:

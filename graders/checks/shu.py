@@ -95,6 +95,15 @@ GOOD_CODES = (0, 143)
 SIGTERM = 15
 IN_A_ROW = 3  # a second record may come by a call that waited for it at the moment of the signal
 TWICE = "twice"
+WHY_ENDLESS = (
+    "Waiting without a limit, for a database, a queue to drain, a broker or a thread, turns a stop "
+    "into a crash."
+)
+WHY_DEAF = (
+    "It had not been given its partitions yet. What comes before the loop (a connection, a topic's "
+    "metadata, init_transactions(), the first poll) may block for minutes, and a handler that only "
+    "sets a flag is not looked at until then: give each of these calls a limit and look between."
+)
 REBALANCING = ("JoinGroup", "SyncGroup", "ConsumerGroupHeartbeat")
 
 
@@ -233,8 +242,8 @@ def too_late(stop: Stop, check: str) -> Finding:
         first=told(stop),
         second=FactRef(stop.overdue.n, f"{seconds:.1f} s later it was still there."),
         both="What has not ended when its grace is over is killed in the middle of its work.",
-        why="An orchestrator gives a grace and then sends SIGKILL. Waiting without a limit, for a "
-        "database, a queue to drain, a broker or a thread, turns a stop into a crash.",
+        why="An orchestrator gives a grace and then sends SIGKILL. "
+        + (WHY_DEAF if stop.is_starting else WHY_ENDLESS),
         rows=(*(p.n for p in stop.signals), stop.overdue.n),
     )
 

@@ -204,6 +204,16 @@ def test_one_effect_for_each_key_after_a_crash_may_have_other_causes():
     assert verdicts(by_key(crash=True).end()) == {"EFF-1": FAIL, "EFF-6": FAIL}
 
 
+def test_a_second_effect_after_a_rebalance_shows_the_rebalance():
+    tale = steady()
+    moved = tale.assigned("next", 0, generation=2)
+    tale.fetch("next", 0, 0, 0)
+    tale.effect("next", "pay-0")
+    (twice,) = findings(tale.end(), "EFF-2")
+    assert moved.n in twice.rows
+    assert f"next was given the partition at #{moved.n}" in twice.why
+
+
 def test_two_effects_with_other_values_are_eff_5():
     tale = steady()
     tale.effect("app", "pay-0", amount=11)
@@ -218,6 +228,18 @@ def test_a_wrong_balance_is_eff_6_alone():
     assert verdicts(history) == {"EFF-6": FAIL}
     (wrong,) = findings(history, "EFF-6")
     assert wrong.claim == "balances of acc-3 is 14; the events add up to 13."
+
+
+def test_a_wrong_row_of_no_events_key_names_the_rows_that_it_follows_from():
+    tale = steady()
+    of_ten = [tale.send(id, 2, account="acc-8", amount=77) for id in ("pay-8", "pay-9")]
+    tale.handle("app", 2, *(sent.id for sent in of_ten))
+    rows, expected = ([{"amount": 77, "seen": seen}] for seen in (3, 2))
+    tale.append("state", table="amounts", key=["amount"], rows=rows, expected=expected, absent={})
+    (wrong,) = findings(tale.end(), "EFF-6")
+    assert wrong.claim == "amounts of 77 is 3; the events add up to 2."
+    assert "2 row(s) that name 77 (" in wrong.first.text and "for pay-8" in wrong.first.text
+    assert set(wrong.ids) == {"pay-8", "pay-9"}
 
 
 def test_a_row_of_nothing_equals_no_row():

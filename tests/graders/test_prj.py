@@ -238,6 +238,26 @@ def test_an_answer_behind_an_earlier_one_is_prj_4():
     assert verdicts(tale.end()) == {"PRJ-4": FAIL}
 
 
+@pytest.mark.parametrize(
+    ("ends", "answers", "said"),
+    [
+        (True, "app", "gone at a restart"),
+        (False, "other", "app answered first, then other"),
+        (False, "app", "Nothing ended in between"),
+    ],
+)
+def test_an_answer_behind_an_earlier_one_says_what_was_in_between(
+    ends: bool, answers: str, said: str
+):
+    tale = begun()
+    tale.ask("b")
+    if ends:
+        tale.append("process", instance="app", what="killed")
+    tale.ask("a", {ORDERS_0: 1}, instance=answers)
+    (back,) = findings(tale.end(), "PRJ-4")
+    assert said in back.why
+
+
 def test_a_lower_generation_is_prj_4():
     tale = begun()
     tale.rebuild(2)

@@ -163,9 +163,8 @@ class ViewTale(Recorder):
 
     def _asked(self, method: str, since: int | None, **fields: Any):
         since = len(self) if since is None else since
-        return self.append(
-            "asked", instance="app", method=method, since=since, asked_t=since / 100, **fields
-        )
+        told = {"instance": "app", "method": method, "since": since, "asked_t": since / 100}
+        return self.append("asked", **(told | fields))
 
     def settle(self, **fields: Any):
         return self.append("settled", **({"quiet": True, "waited_s": 0.4} | fields))
