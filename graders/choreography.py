@@ -118,6 +118,17 @@ class Choreography:
         specs = {spec.type: spec for spec in self.spec.announcements}
         return [(specs[a.type], a) for a in self.all if not a.is_ours and a.type in specs]
 
+    def denied(self, table: str, subject: str) -> Announcement | None:
+        """What the program announced about a subject instead of a change of this table: another
+        outcome of the same step. None when it announced none."""
+        steps = {spec.step for spec in self.spec.announcements if spec.row == table}
+        found = (
+            announcement
+            for spec, announcement in self.written
+            if spec.step in steps and spec.row != table and announcement.subject == subject
+        )
+        return next(found, None)
+
     @cached_property
     def rows(self) -> dict[tuple[str, str], list[Effect]]:
         """Local changes by (table, subject)."""

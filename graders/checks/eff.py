@@ -60,6 +60,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from graders.checks.finding import FactRef, Finding
 from graders.checks.run import Run, differs, refusal_before
+from graders.choreography import Announcement
 from graders.facts import Assigned, Effect, Fault, Process, Sent, State
 from graders.verdicts import Verdict
 
@@ -128,6 +129,7 @@ def lost(run: Run, table: str, id: str) -> Finding:
     else:
         sent = run.first_sent[id]
         first = FactRef(sent.n, f"{id} was acknowledged by the broker at {place}.")
+    denied = run.choreography.denied(table, id)
     handed = "" if fetch else " It was never even fetched."
     return Finding(
         "EFF-1",
@@ -140,10 +142,21 @@ def lost(run: Run, table: str, id: str) -> Finding:
             f"Everything was committed and at rest, and {table} held no row for {id}.{handed}",
         ),
         both="A commit says that everything before it has its effect; here it does not.",
-        why=WHY_LOST if fetch else WHY_SKIPPED,
-        rows=tuple(x.n for x in (run.first_sent[id], fetch, commit, run.rest) if x),
+        why=why_lost(denied) if fetch else WHY_SKIPPED,
+        rows=tuple(sorted(x.n for x in (run.first_sent[id], fetch, denied, commit, run.rest) if x)),
         places=(place,),
         ids=(id,),
+    )
+
+
+def why_lost(denied: Announcement | None) -> str:
+    """What may have lost an event's effect: the program said no, or never had it done."""
+    if not denied:
+        return WHY_LOST
+    return (
+        f"The program announced {denied.type} instead (#{denied.n}), and nothing in the events "
+        "asks for that. An error, a lock that is taken or a row that cannot be read says nothing "
+        "about the answer: try again, and decide on what is committed."
     )
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from graders.checks import check
 from graders.choreography import Choreography
-from graders.facts import Sent
+from graders.facts import Output, Sent
 from graders.history import History
 from graders.verdicts import Verdict
+from tests.graders.histories import findings
 from tests.graders.orders import CHECKED, Play, steady
 
 FAIL, INCONCLUSIVE = Verdict.FAIL, Verdict.INCONCLUSIVE
@@ -421,6 +422,17 @@ def test_an_order_rejected_because_it_had_failed_owes_nothing():
     placed = play.send("OrderPlaced", "ord-1")
     play.write("StockRejected", "ord-1", placed)
     assert verdicts(without_expectation(play.end(), "ord-1")) == {}
+
+
+def test_an_order_rejected_without_a_reason_is_eff_1_which_shows_the_rejection():
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.write("OrderFailed", "ord-1", play.write("StockRejected", "ord-1", placed))
+    history = play.end()
+    (lost,) = findings(history, "EFF-1")
+    rejected = next(o.n for o in history.of(Output) if o.value["type"] == "StockRejected")
+    assert f"announced StockRejected instead (#{rejected})" in lost.why
+    assert rejected in lost.rows
 
 
 def test_a_second_row_is_eff_2():
