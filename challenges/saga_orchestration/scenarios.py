@@ -29,6 +29,7 @@ PARTITIONS = (0, 1, 2)
 # what it has done and by what is missing at the end, so the story goes on without.
 USUALLY_S = 8.0
 COMMIT_TIMER_S = 6.0  # longer than the usual one
+ASKS = 4  # more often than a program asks before it cancels
 BUSY_TIMES = 6  # more often than a program asks that gives up some day
 # Where each command goes, in the order of a completed and of a cancelled order.
 FORWARD = {
@@ -126,16 +127,16 @@ async def late_success(lab: Lab) -> None:
     services = Services(lab)
     sent = await lab.send("orders", orders(lab.rng, 8))
     reserved, charged, shipped, replied, over, refused, *busy = sent
-    for order, action, undo in (
-        (reserved, "reserve", "release"),
-        (charged, "charge", "refund"),
-        (shipped, "ship", "refund"),
+    for order, action, undo, asks in (
+        (reserved, "reserve", "release", ASKS),
+        (charged, "charge", "refund", ASKS),
+        (shipped, "ship", "refund", 2),
     ):
-        services.script(order.id, action, does_when=has_given_up(order, action, undo))
+        services.script(order.id, action, does_when=has_given_up(order, action, undo, asks))
     services.script(replied.id, "charge", answers_when=has_given_up(replied, "charge", "refund"))
     services.script(over.id, "charge", answers_when=effect_of(over))
-    gives_up = has_given_up(refused, "charge", "refund")
-    services.script(refused.id, "charge", refuses=True, answers_when=gives_up)
+    gives_up = has_given_up(refused, "charge", "refund", ASKS)
+    services.script(refused.id, "charge", refuses=True, does_when=gives_up)
     for order in (charged, refused):
         services.script(order.id, "refund", does_when=refund_was_awaited_or_not(order))
     for order, action, undo in zip(busy, ("reserve", "charge"), ("release", "refund"), strict=True):
@@ -147,10 +148,11 @@ async def late_success(lab: Lab) -> None:
     await lab.aftershock()
 
 
-def has_given_up(sent: Sent, action: str, undo: str) -> Condition:
-    """The program did not wait any longer for the reply to a command."""
-    order = sent.id
-    return commanded(order, action, times=2) | commanded(order, undo, "release") | effect_of(sent)
+def has_given_up(sent: Sent, action: str, undo: str, asks: int = 2) -> Condition:
+    """The program did not wait any longer for the reply to a command: it asked so often, undid
+    something, or told of an outcome."""
+    again = commanded(sent.id, action, times=asks)
+    return again | commanded(sent.id, undo, "release") | effect_of(sent)
 
 
 def refund_was_awaited_or_not(sent: Sent) -> Condition:

@@ -113,22 +113,28 @@ async def quiet_day(lab: Lab) -> None:
 
 
 async def late_commit(lab: Lab) -> None:
-    """The back office draws an id and commits only when the row behind it, with a higher one, has
-    been published and the program has not yet heard so. Exposes programs that publish what lies
-    behind the last id, and those that mark everything up to it."""
-    late, other = some_bookings(lab.rng, 2)
+    """The back office draws two ids. It commits one when a row with a higher id has been published
+    and the program has not yet heard so, the other when it has heard so and gone on to later rows.
+    Exposes programs that publish what lies behind the last id, also those that look for a gap
+    before they go on, and those that mark everything up to it."""
+    late, very_late, other = some_bookings(lab.rng, 3)
     async with Office(lab) as office:
         first = await office.change(other, lab.rng.randrange(9))
         await lab.start("app")
         await lab.until(first.published, STARTED_S, "the first change to be published")
-        open_one = await office.begin()
-        await open_one.change(late, lab.rng.randrange(9))
+        one, two = await office.begin(), await office.begin()
+        await one.change(late, lab.rng.randrange(9))
+        await two.change(very_late, lab.rng.randrange(9))
         answer = writes(lab).hold_response()
         behind = await office.change(other, lab.rng.randrange(9))
         # Who waits for all older transactions publishes nothing now, and is right too.
         await lab.reached(behind.published, within=TEMPTATION_S)
-        await open_one.commit()
+        await one.commit()
         answer.release()
+        for _ in range(2):
+            behind = await office.change(other, lab.rng.randrange(9))
+            await lab.reached(behind.published, within=TEMPTATION_S)
+        await two.commit()
         await lab.settle()
         await lab.aftershock()
 

@@ -134,6 +134,15 @@ class Question:
             return {self.account.version_at(time, length) for length in self.lengths}
         return set(self.lengths)
 
+    @property
+    def nearest(self) -> int:
+        """The version that an answer tells of, if it may; else the one next to it that it may."""
+        told = self.told("version")
+        if self.kind == COMMAND or (type(told) is int and told in self.versions):
+            return int(told)
+        is_ahead = type(told) is int and told > max(self.versions)
+        return max(self.versions) if is_ahead else min(self.versions)
+
     def wrong(self) -> str:
         """What an answer tells wrongly about the account, in words; empty when nothing."""
         if self.kind == COMMAND:
@@ -301,17 +310,19 @@ def wrongly_told(check: str, question: Question, wrong: str) -> Finding:
 
 
 def folded(question: Question) -> FactRef:
-    """What the log says of the version that an answer had to tell of, as a sentence."""
-    account = question.account
-    version = max(question.versions) if question.kind != COMMAND else int(question.told("version"))
+    """What the log says of the version that an answer tells of, or of the nearest one that it had
+    to tell of, as a sentence."""
+    account, version = question.account, question.nearest
     if not version:
         return FactRef(question.asked.since, "The log held no event of that moment.")
     last = account.entries[version - 1]
     at = last.recorded_at.time()
-    told = at.isoformat("milliseconds" if at.microsecond else "seconds")
-    when = f", the last recorded at {told}," if "at" in question.query else ""
-    balance = account.balances[version]
-    return FactRef(last.effect.n, f"Events 1 to {version}{when} make a balance of {balance}.")
+    moment = at.isoformat("milliseconds" if at.microsecond else "seconds")
+    when = f", the last recorded at {moment}," if "at" in question.query else ""
+    told = f"Events 1 to {version}{when} make a balance of {account.balances[version]}."
+    if last.effect.n <= question.asked.since:
+        told += " They were committed before the question."
+    return FactRef(last.effect.n, told)
 
 
 def snapshots(run: Run) -> Iterator[Finding]:

@@ -453,7 +453,7 @@ def rest_before(run: Run, outbox: Outbox, row: Effect) -> Settled | None:
 def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Finding:
     """OBX-6 about rows that were published only after a rest."""
     change = change_of(outbox.spec, row.content)
-    event = outbox.events[change][0]
+    event, ahead = outbox.events[change][0], overtaker(outbox, row)
     return Finding(
         "OBX-6",
         Verdict.FAIL,
@@ -464,8 +464,8 @@ def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Findin
             rest.n, f"Nothing moved any more, and it had no event; that came only at #{event.n}."
         ),
         both="Nothing of the grader was in the program's way any more.",
-        why=WHY_UNDRAINED,
-        rows=(row.n, rest.n, event.n),
+        why=WHY_LATE if ahead else WHY_UNDRAINED,
+        rows=tuple(sorted(x.n for x in (row, ahead, rest, event) if x)),
         ids=(change[0], row.id),
     )
 

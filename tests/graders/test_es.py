@@ -91,6 +91,16 @@ def test_an_answer_that_is_behind_is_es_1_but_not_while_the_event_was_not_known(
     assert "tells of version 1 instead of 2" in only(late, "ES-1")
 
 
+def test_an_answer_that_is_behind_is_held_against_the_nearest_version_that_it_had_to_know() -> None:
+    bank = quiet_day()
+    bank.ask("GET", "/accounts/acc-1", status=200, answer={"version": 1, "balance": 10_000})
+    bank.deposit("acc-1", 500, "dep-later")
+    (behind,) = findings(bank.end(), "ES-1")
+    assert behind.first.text == (
+        "Events 1 to 2 make a balance of 6000. They were committed before the question."
+    )
+
+
 def test_an_event_may_be_known_before_its_fact() -> None:
     bank = Bank()
     bank.open()

@@ -3,6 +3,7 @@
 import pytest
 
 from graders.checks import check
+from graders.checks.obx import WHY_LATE
 from graders.checks.outbox import Outbox
 from graders.history import History
 from graders.verdicts import Verdict
@@ -291,6 +292,19 @@ def test_a_row_that_is_published_only_after_a_restart_is_obx_6():
     history = play.end()
     assert verdicts(history) == {"OBX-6": FAIL}
     assert "not drained: 1 row(s), version 1 of bkg-c first" in claim(history, "OBX-6")
+
+
+def test_a_row_behind_a_published_one_that_needs_a_restart_shows_the_one_ahead():
+    play = steady()
+    low = play.draw_id()
+    ahead = play.publish(play.office("bkg-c", 1))
+    row = play.office("bkg-d", 1, low)
+    play.settle()
+    play.aftershock()
+    play.relay(row)
+    (late, _) = check(play.end(), ["OBX-6"])
+    assert late.why == WHY_LATE
+    assert ahead.n in late.rows
 
 
 def test_a_row_that_is_committed_after_a_rest_may_be_published_after_it():
