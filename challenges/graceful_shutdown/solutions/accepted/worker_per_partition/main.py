@@ -35,16 +35,20 @@ class Worker:
         service.announce(order)
 
     def reached(self):
-        """The offset up to which everything is done, None when nothing is new. Raises what went
-        wrong."""
+        """The offset up to which everything is done, None when nothing is new."""
         last = None
         for offset, task in list(self.tasks.items()):
-            if not task.done() or task.cancelled():
+            if not task.done() or task.cancelled() or task.exception():
                 break
-            task.result()
             del self.tasks[offset]
             last = offset + 1
         return last
+
+    def check(self):
+        """Raises what went wrong."""
+        for task in self.tasks.values():
+            if task.done() and not task.cancelled():
+                task.result()
 
     def drop_queue(self):
         return [task for task in self.tasks.values() if not task.cancel()]
@@ -68,15 +72,17 @@ class Service:
         self.producer.produce(ENV["ANNOUNCEMENTS_TOPIC"], json.dumps(record))
 
     def commit(self):
+        """Commits what is done, and only then raises what went wrong: it must not cost the rest."""
         offsets = [
             TopicPartition(ENV["ORDERS_TOPIC"], partition, offset)
             for partition, worker in self.workers.items()
             if (offset := worker.reached()) is not None]
-        if not offsets:
-            return
-        if self.producer.flush(4):
+        if offsets and self.producer.flush(4):
             raise SystemExit("Kafka does not take the announcements")
-        self.consumer.commit(offsets=offsets, asynchronous=False)
+        if offsets:
+            self.consumer.commit(offsets=offsets, asynchronous=False)
+        for worker in self.workers.values():
+            worker.check()
 
     def revoked(self, consumer, partitions):
         self.settle([p.partition for p in partitions])
@@ -92,17 +98,9 @@ class Service:
         try:
             self.commit()
         except QueryCanceledError:
-            self.commit_rest()
+            print("one was taken back", flush=True)
         for partition in partitions:
             self.workers.pop(partition, None)
-
-    def commit_rest(self):
-        """After one was taken back: its task is gone, and everything before it is committed."""
-        for worker in self.workers.values():
-            for offset, task in list(worker.tasks.items()):
-                if task.done() and not task.cancelled() and task.exception():
-                    worker.tasks = {o: t for o, t in worker.tasks.items() if o < offset}
-        self.commit()
 
     def run(self):
         self.consumer.subscribe([ENV["ORDERS_TOPIC"]], on_revoke=self.revoked)
