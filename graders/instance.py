@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 MOST_RESTARTS = 5
 RESTART_AFTER_S = 0.3
 CONNECT_S = 10.0
+# Whoever has had a CPU for so much of its time is still at work, and was kept from it by others: a
+# JVM on a machine with nine times as much to do as it can. But not for ever.
+AT_WORK = 0.2
+MOST_START_S = 2 * CONNECT_S  # as long as with the doubled patience of a repeat
 PRINTED_TOO_MUCH = "it printed more than it may"
 FILLED_DATABASE = "it wrote more into its database than it may"
 FREEZE_ATTEMPTS = 40
@@ -29,6 +33,13 @@ FREEZE_AGAIN_S = 0.01
 LAST_LINES = 5
 GRACE_S = 5.0  # as the statements say
 LINE_CHARS = 300
+
+
+def may_take(waited: float, used: float, patience: float) -> bool:
+    """Whether a program may take so long, in seconds of the fair clock, to connect, when it has
+    used so many seconds of CPU since its start. `patience` multiplies the usual limit."""
+    is_at_work = waited <= MOST_START_S and used >= AT_WORK * waited
+    return waited <= CONNECT_S * patience or is_at_work
 
 
 class Instance:
@@ -42,7 +53,8 @@ class Instance:
         self.cpu_seconds = 0.0
         self._lab = lab
         self._box: Box | None = None
-        self._launched = (0, 0.0)  # the length of the history then, and the fair clock
+        # The length of the history then, the fair clock, and the CPU time used before.
+        self._launched = (0, 0.0, 0.0)
         self._ending: str | None = None  # how we want it to end; None while it is to live
         self._life: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -61,13 +73,13 @@ class Instance:
     @property
     def is_starting(self) -> bool:
         """Whether its program has not opened a connection to the broker yet, and may take its time
-        for it: 10 s, as the statement says."""
+        for it: 10 s, as the statement says, or more while it is short of CPU."""
         history = self._lab.history
-        number, began = self._launched
+        number, began, used = self._launched
         waited = history.clock.now() - began
         return (
             self.alive
-            and waited <= CONNECT_S * self._lab.patience
+            and may_take(waited, self.cpu_now - used, self._lab.patience)
             and not any(
                 c.service == "kafka" and c.instance == self.name and c.n > number
                 for c in history.of(Connection)
@@ -178,7 +190,7 @@ class Instance:
             on_output=self._output,
         )
         self._box = box
-        self._launched = (len(lab.history), lab.history.clock.now())
+        self._launched = (len(lab.history), lab.history.clock.now(), self.cpu_now)
         self._note(what)
         await lab.gateway.attach(self.name, box.doors, frozenset({lab.groups[self.app]}))
         if self._must_end():  # we were told while it was being started
