@@ -534,8 +534,9 @@ def reverse_order(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
                 was_done(one),
                 was_done(two),
                 "Steps are undone in reverse order, each when the one after it is undone.",
-                "A later step may rest on an earlier one. While it is in force, what it rests on "
-                "must not go: here others could buy the goods that this customer still pays for.",
+                "A later step may rest on an earlier one, and only the reply to its undo says that "
+                "it is not in force any more. Until then what it rests on must not go: here others "
+                "could buy the goods that this customer may still pay for.",
             )
 
 

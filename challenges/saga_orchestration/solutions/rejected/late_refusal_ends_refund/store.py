@@ -10,6 +10,7 @@ import saga
 
 OVERDUE_S = 2.2
 AGAIN_S = 0.4
+CHARGES = 3  # asked for so often before the order is cancelled
 
 TABLES = """
     create table if not exists sagas (
@@ -74,7 +75,11 @@ class Store:
                 " order by due limit 50 for update skip locked"
             ).fetchall()
             for order, state, ids in rows:
-                self.enter(order, saga.after(state, "overdue"), ids)
+                asked = ids.get("asked", 1)
+                if state == "charge" and asked < CHARGES:
+                    self.enter(order, state, {**ids, "asked": asked + 1})
+                else:
+                    self.enter(order, saga.after(state, "overdue"), ids)
 
     def enter(self, order, state, ids):
         if state in saga.ENDS:
