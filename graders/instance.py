@@ -79,11 +79,11 @@ class Instance:
         waited = history.clock.now() - began
         return (
             self.alive
-            and may_take(waited, self.cpu_now - used, self._lab.patience)
             and not any(
                 c.service == "kafka" and c.instance == self.name and c.n > number
                 for c in history.of(Connection)
             )
+            and may_take(waited, self.cpu_now - used, self._lab.patience)
         )
 
     def _must_end(self) -> bool:

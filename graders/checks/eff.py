@@ -182,7 +182,7 @@ def duplicate(run: Run, table: str, id: str, effects: list[Effect]) -> Finding:
         first=FactRef(one.n, wrote(one)),
         second=FactRef(two.n, wrote(two)),
         both=ONCE,
-        why=why_twice(run, one, two),
+        why=why_twice(run, one, two, moved),
         rows=(one.n, *([moved.n] if moved else []), two.n),
         places=tuple(places),
         ids=(id,),
@@ -194,8 +194,8 @@ def wrote(effect: Effect) -> str:
     return f"{effect.instance or 'The program'} wrote {effect.spot} for {effect.id}."
 
 
-def why_twice(run: Run, one: Effect, two: Effect) -> str:
-    """What brought the event a second time, in Kafka's terms."""
+def why_twice(run: Run, one: Effect, two: Effect, moved: Assigned | None) -> str:
+    """What brought the event a second time, in Kafka's terms; `moved`: see `moved_between`."""
     between = {p.what for p in run.history.of(Process) if one.n < p.n < two.n}
     if one.txid and one.txid == two.txid:  # a record has none
         return "Both rows were written in the same database transaction."
@@ -215,7 +215,7 @@ def why_twice(run: Run, one: Effect, two: Effect) -> str:
             "A producer that gets no answer sends again, so one event can lie at two offsets, even "
             "in two partitions. The event's id is its identity, the offset is not."
         )
-    if moved := moved_between(run, one, two):
+    if moved:
         return (
             f"{moved.instance} was given the partition at #{moved.n}, where the last commit had "
             f"left it, and got the record again. What {one.instance} had applied must be "
