@@ -5,8 +5,8 @@ Per attempt and check: what its findings say; without any, PASS, unless the atte
 
 A scenario may take up to three attempts. A safety violation counts at once and is never retried: it
 happened. A platform fault and an attempt that says nothing are tried again. A lack of progress
-(a check in LIVENESS) counts when two attempts end so. A repeat has doubled patience, unless the
-platform's fault was all that was before it.
+(a check in LIVENESS) counts when two of them end so; when one did and one did not, the third tells.
+A repeat has doubled patience, unless the platform's fault was all that was before it.
 
 Per submission and check: the worst over all scenarios. The score is the weighted share of what
 passed (PASS or WARN): of a check that failed anywhere nothing, of one that could not be judged
@@ -101,9 +101,12 @@ def wants_another(attempts: Sequence[Attempt], *, known: Collection[str] = ()) -
     last = attempts[-1]
     if len(attempts) >= MOST_ATTEMPTS or any(a.violates for a in attempts):
         return False
-    if last.is_stuck:
-        return not last.stuck_by <= set(known) and not confirmed_stuck(attempts)
-    return last.silence in (Verdict.HARNESS_ERROR, Verdict.INCONCLUSIVE)
+    if not last.is_stuck and last.silence in (Verdict.HARNESS_ERROR, Verdict.INCONCLUSIVE):
+        return True
+    stuck = [a for a in attempts if a.is_stuck]
+    if len(stuck) != 1 or stuck[0].stuck_by <= set(known):
+        return False
+    return last.is_stuck or bool(once_only(stuck[0], len(attempts)))
 
 
 @dataclass(frozen=True)

@@ -401,9 +401,11 @@ def impatient(sagas: Sagas, saga: Saga, turn: Output | Effect, last: int) -> Ite
     when the step before it was done, or when the order was handed to the program."""
     before = saga.done(saga.steps[last - 1].action) if last else [sagas.taken_up(saga)]
     if before and turn.t - before[0].t < sagas.spec.overdue_s - CLOCK_MARGIN_S:
-        ago = f"{turn.t - before[0].t:.2f} s"
-        action = saga.steps[last].action
-        text = f"Before this, {ago} earlier, {action} cannot have been commanded."
+        text = (
+            f"{saga.steps[last].action} cannot have been commanded before this, and "
+            f"{turn.t - before[0].t:.2f} s later the order was turned back: a reply is overdue "
+            f"after {sagas.spec.overdue_s:g} s."
+        )
         yield no_cause(saga, FactRef(before[0].n, text), turn)
 
 

@@ -577,7 +577,8 @@ def all_well():
     ("attempts", "again", "verdict"),
     [
         ([never_ended], True, Verdict.INCONCLUSIVE),
-        ([never_ended, all_well], False, Verdict.WARN),
+        ([never_ended, all_well], True, Verdict.WARN),
+        ([never_ended, all_well, all_well], False, Verdict.WARN),
         ([never_ended, never_ended], False, FAIL),
     ],
 )

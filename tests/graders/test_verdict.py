@@ -124,7 +124,9 @@ def test_nothing_counts_when_our_ground_gave_way():
         ([unexercised, good], False),
         ([stuck], True),
         ([stuck, stuck], False),
-        ([stuck, good], False),
+        ([stuck, good], True),
+        ([stuck, good, good], False),
+        ([late, good], False),
         ([stuck, broken], True),
         ([stuck, doubled], False),
     ],
@@ -139,6 +141,7 @@ def test_when_a_scenario_is_played_again(attempts, again):
 def test_what_is_known_to_be_stuck_need_not_be_confirmed_in_each_scenario():
     assert wants_another([stuck()])
     assert not wants_another([stuck()], known={"LIV-1"})
+    assert not wants_another([stuck(), good()], known={"LIV-1"})
     assert wants_another([broken()], known={"LIV-1"})
 
 
@@ -151,6 +154,8 @@ def test_what_is_known_to_be_stuck_need_not_be_confirmed_in_each_scenario():
         ([stuck, stuck], "LIV-1", FAIL),
         ([stuck, stuck], "EFF-2", INCONCLUSIVE),
         ([stuck, good], "LIV-1", WARN),
+        ([stuck, good, good], "LIV-1", WARN),
+        ([stuck, good, stuck], "LIV-1", FAIL),
         ([stuck, good], "EFF-2", PASS),
         ([stuck, doubled], "EFF-2", FAIL),
         ([stuck, doubled], "LIV-1", WARN),
