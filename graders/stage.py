@@ -47,27 +47,7 @@ async def open_lab(
         app.name: f"{app.name or challenge.topics[0].name}-service-{suffix}"
         for app in challenge.apps
     }
-    inputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_read}
-    outputs = {topics[t.name]: t.partitions for t in challenge.topics if t.is_written}
-    history.append(
-        "scenario",
-        challenge=challenge.name,
-        scenario=scenario.name,
-        seed=seed,
-        driver=driver_name(),
-        group=groups[challenge.apps[0].name],
-        groups={groups[app.name]: promises(app, topics) for app in challenge.declared},
-        topics=inputs,
-        outputs=outputs,
-        repeats=[effect.topic for effect in challenge.effect_topics if effect.repeats],
-        dead_letters=[effect.topic for effect in challenge.effect_topics if effect.dead_letters],
-        services={spec.name: demands(spec) for spec in challenge.services},
-        saga=asdict(challenge.saga) if challenge.saga else None,
-        choreography=asdict(challenge.choreography) if challenge.choreography else {},
-        outbox=asdict(challenge.outbox) if challenge.outbox else {},
-        projection=asdict(challenge.projection) if challenge.projection else {},
-        needs=sorted(scenario.needs),
-    )
+    history.append("scenario", **opening(challenge, scenario, seed, topics, groups))
     tell(history, on_event, scenario, "Topics, a group and a database are made.")
     await kafka.create_topics({topics[t.name]: t.partitions for t in challenge.topics})
     answers: dict[str, Answer] = {}
@@ -80,11 +60,7 @@ async def open_lab(
             broker=backing.broker.app_address,
             database=database.address,
             record=history.note,
-            policy=Policy(
-                read=frozenset(inputs),
-                write=frozenset(outputs),
-                groups=frozenset(groups.values()),
-            ),
+            policy=rights(challenge, topics, groups),
             services=outside_services(challenge, answers),
             leaders={topics[name]: port for name, port in challenge.leader_ports.items()},
             noted=sendings.noted,
@@ -102,6 +78,44 @@ async def open_lab(
         answers.update(challenge.serve(lab))
         stack.push_async_callback(lab.end_instances)
         yield lab
+
+
+def opening(
+    challenge: Challenge,
+    scenario: Scenario,
+    seed: int,
+    topics: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> dict[str, Any]:
+    """What a history says first: of what it is, and all that the checks need to know of the
+    challenge. `topics` and `groups` are the names on the broker, by the challenge's own."""
+    return {
+        "challenge": challenge.name,
+        "scenario": scenario.name,
+        "seed": seed,
+        "driver": driver_name(),
+        "group": groups[challenge.apps[0].name],
+        "groups": {groups[app.name]: promises(app, topics) for app in challenge.declared},
+        "topics": {topics[t.name]: t.partitions for t in challenge.topics if t.is_read},
+        "outputs": {topics[t.name]: t.partitions for t in challenge.topics if t.is_written},
+        "repeats": [effect.topic for effect in challenge.effect_topics if effect.repeats],
+        "dead_letters": [e.topic for e in challenge.effect_topics if e.dead_letters],
+        "services": {spec.name: demands(spec) for spec in challenge.services},
+        "saga": asdict(challenge.saga) if challenge.saga else None,
+        "choreography": asdict(challenge.choreography) if challenge.choreography else {},
+        "outbox": asdict(challenge.outbox) if challenge.outbox else {},
+        "projection": asdict(challenge.projection) if challenge.projection else {},
+        "needs": sorted(scenario.needs),
+    }
+
+
+def rights(challenge: Challenge, topics: Mapping[str, str], groups: Mapping[str, str]) -> Policy:
+    """What the program may read and write, and the groups that it may join."""
+    return Policy(
+        read=frozenset(topics[t.name] for t in challenge.topics if t.is_read),
+        write=frozenset(topics[t.name] for t in challenge.topics if t.is_written),
+        groups=frozenset(groups.values()),
+    )
 
 
 def demands(spec: ServiceSpec) -> dict[str, Any]:
