@@ -3,6 +3,7 @@
 A condition is a sentence and a question to the history; it is asked again at every new fact.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -239,6 +240,16 @@ def ended(instance: Named) -> Condition:
     return Condition(
         f"{instance.name} to end", lambda h: any(p.what in ENDS for p in life_of(instance, h))
     )
+
+
+def ended_often(times: int) -> Condition:
+    """An instance ended by itself so many times in the run."""
+
+    def holds(history: History) -> bool:
+        ends = Counter(p.instance for p in history.of(Process) if p.what == "exited")
+        return max(ends.values(), default=0) >= times
+
+    return Condition(f"an instance to end {times} times", holds)
 
 
 def has_left(instance: Named) -> Condition:

@@ -28,6 +28,7 @@ from graders.checks.eff import state_differences
 from graders.conditions import (
     Condition,
     applied,
+    ended_often,
     fewer_undone,
     group_complete,
     group_stable,
@@ -70,6 +71,12 @@ SHARE_S, MORE_S = 10.0, 5.0  # for two instances to divide the partitions, or no
 REPLACED_S = 8.0  # for one instance to get another's partitions
 NEXT_COMMIT_S = 8.0  # for a program to write into its database, also when it has just started
 LIVES = 4  # of an instance that is killed at each commit
+# How often something is refused, more often than a program asks that gives up some day: but no
+# longer than this, for one whose pauses grow would then pause for too long, if at least so often;
+# and not when an instance has ended so often, which is started again five times.
+REFUSALS, REFUSED_S = 10, 5.0
+FEW_REFUSALS, FEW_S = 4, 8.0
+ENDS = 4
 COMMIT_APIS = ("OffsetCommit", "TxnOffsetCommit")
 JOIN_APIS = ("JoinGroup", "ConsumerGroupHeartbeat")
 
@@ -324,6 +331,21 @@ class Lab:
             if left:
                 commit = self.database_commits(app).hold_response()
         commit.cancel()
+
+    async def outlast(
+        self, refusal: Fault | SinkFault, over: Condition | None = None, ends: int = ENDS
+    ) -> None:
+        """Leave a fault that refuses something, armed for `REFUSALS` times, until it has outlasted
+        whoever gives up after some attempts, or until `over`: then end it. A program that ends at
+        each refusal meets no more of them than an instance may have ended (`ends`)."""
+        enough = applied(refusal, REFUSALS) | ended_often(ends)
+        enough = enough | over if over else enough
+        if not await self.reached(enough, REFUSED_S):
+            await self.reached(enough | applied(refusal, FEW_REFUSALS), FEW_S)
+        if isinstance(refusal, Fault):
+            refusal.cancel()
+        else:
+            await refusal.cancel()
 
     async def beside(self, fault: SinkFault, sent: Sequence[Sent], within: float) -> None:
         """Give the program time to deal with these events while a fault holds another one, and

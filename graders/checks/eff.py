@@ -29,7 +29,7 @@ that was acknowledged.
 same except for its id, and was not read later, has one: the program took equal content for equal
 identity. Also when a run without any crash left each key with exactly one effect although keys had
 more events: the key was taken for the identity. Such losses are reported here and not as EFF-1.
-Same guards as EFF-1.
+Same guards as EFF-1; and what the database refused was not taken for anything.
 
 **EFF-5 divergence.** Two effects of one event carry different values.
 
@@ -307,8 +307,10 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
     seen = by_key if one_effect_per_key(run) else {}
     found = []
     for id in dict.fromkeys(id for _, id in run.missing):
-        if run.effect_rows(id) or not any(run.fetch_of(place) for place in run.places[id]):
-            continue  # what had an effect elsewhere, or was never read, was not taken for anything
+        was_read = any(run.fetch_of(place) for place in run.places[id])
+        was_refused = refusal_before(run, id, len(run.history)) is not None
+        if run.effect_rows(id) or was_refused or not was_read:
+            continue  # it was not taken for anything: it has another effect, or it was to have one
         sent = run.first_sent[id]
         twin = by_look.get(look(sent)) or seen.get(sent.key)
         if twin and read_at(run, twin.id) <= read_at(run, id):

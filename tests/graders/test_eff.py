@@ -166,6 +166,12 @@ def test_equal_content_taken_for_one_event_is_eff_4_and_not_eff_1():
     assert verdicts(twins(swallowed=True).end()) == {"EFF-4": FAIL, "EFF-6": FAIL}
 
 
+def test_what_the_database_refused_was_not_taken_for_its_twin():
+    tale = twins(swallowed=True)
+    tale.fault("applied", "fail 40001", "write to ledger", event_id="pay-2")
+    assert verdicts(tale.end()) == {"EFF-1": FAIL, "EFF-6": FAIL}
+
+
 def test_equal_content_in_a_stuck_run_is_not_accused():
     found = verdicts(twins(swallowed=True).end(quiet=False))
     assert found["EFF-4"] == INCONCLUSIVE

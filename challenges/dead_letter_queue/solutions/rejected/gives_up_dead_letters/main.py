@@ -116,7 +116,7 @@ class Scheduler:
         if error is None:
             return self.finish(item)
         item.refusals += 1
-        if item.refusals == 3:
+        if item.refusals == 5:
             log.error("dead letter given up: %s", error)
             return self.finish(item)
         log.warning("dead letter refused, trying again: %s", error)

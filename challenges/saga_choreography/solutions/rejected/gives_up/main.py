@@ -101,7 +101,7 @@ def shipping(db, book, event):
 
 def deal_with(db, event):
     """What must be announced in answer to an event, the first time and every time."""
-    for _ in range(4):
+    for _ in range(5):
         try:
             with db.transaction():
                 book = Book(db, event)

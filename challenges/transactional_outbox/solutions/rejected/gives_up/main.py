@@ -34,7 +34,7 @@ UNPUBLISHED = """
 
 
 def carry_out(database, command):
-    for _ in range(3):
+    for _ in range(5):
         try:
             with database.transaction():
                 database.execute("select pg_advisory_xact_lock(hashtext(%(booking)s))", command)

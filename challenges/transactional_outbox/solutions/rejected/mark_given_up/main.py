@@ -70,7 +70,7 @@ class Relay:
             return True
 
     def mark(self, id):
-        for _ in range(3):
+        for _ in range(5):
             try:
                 self.database.execute("update outbox set published = true where id = %s", (id,))
                 return

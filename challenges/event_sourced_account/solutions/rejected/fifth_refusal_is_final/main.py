@@ -286,7 +286,7 @@ def main():
         if m.error():
             log.info("%s", m.error())
             continue
-        for attempt in range(3):
+        for attempt in range(5):
             try:
                 with db.c.transaction():
                     deposit(json.loads(m.value()))(db.c)

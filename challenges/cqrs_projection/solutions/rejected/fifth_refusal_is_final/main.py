@@ -44,7 +44,7 @@ def connect():
 
 def in_transaction(db, f):
     """Run f in one transaction, again if the database refuses it."""
-    for _ in range(3):
+    for _ in range(5):
         try:
             with db.transaction():
                 return f(db)
