@@ -22,10 +22,10 @@ note it at once. Both are excused.
 still has a do that was known in time and never undone; a do or an undo happened more often than
 once. Or the order was cancelled without cause: no step refused, none of the steps before the pivot
 unavailable, and less than the stated time since its last command can have been sent, which is when
-the participant did the step before. And over all orders: what was taken of each account and
-article, less what was given back, is not what the completed orders add up to. This conservation
-uses the books' sums alone; it speaks when no single order explains the difference (here or as
-SAG-6).
+the participant did the step before, or the order was handed to the program. And over all orders:
+what was taken of each account and article, less what was given back, is not what the completed
+orders add up to. This conservation uses the books' sums alone; it speaks when no single order
+explains the difference (here or as SAG-6).
 
 **SAG-3 phantom-undo.** An undo names a command that the program never sent, or one of another step.
 Excused after an interruption: the command may have been about to be sent.
@@ -389,7 +389,10 @@ def without_cause(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
         i for i, s in enumerate(saga.steps) if any(c.n < turn.n for c in saga.asked(s.action))
     ]
     if not reached:
-        if not sagas.was_broken(saga, turn.n):
+        # What it sent before may be on its way still, behind what another instance sent later.
+        waited_s = turn.t - sagas.taken_up(saga).t
+        is_early = waited_s < sagas.spec.overdue_s - CLOCK_MARGIN_S
+        if is_early and not sagas.was_broken(saga, turn.n):
             first = FactRef(saga.sent[0].n, "No service had been asked for anything.")
             yield no_cause(saga, first, turn)
     elif reached[-1] < saga.pivot:

@@ -129,11 +129,15 @@ def test_completed_without_a_step():
     assert found(tale) == {"SAG-2": FAIL}
 
 
-def test_cancelled_at_once():
+@pytest.mark.parametrize(("seconds", "checks"), [(0.0, {"SAG-2": FAIL}), (2.1, {})])
+def test_cancelled_before_its_first_command_arrived(seconds, checks):
     tale = SagaTale()
     tale.order("ord-1")
+    tale.wait(seconds)
+    tale.step("ord-1", "release", "ignored")
+    tale.step("ord-1", "reserve", "refused")
     tale.outcome("ord-1", "cancelled")
-    assert found(tale) == {"SAG-2": FAIL}
+    assert found(tale) == checks
 
 
 @pytest.mark.parametrize(("seconds", "checks"), [(1.0, {"SAG-2"}), (2.1, set())])
