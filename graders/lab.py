@@ -335,10 +335,10 @@ class Lab:
     async def outlast(
         self, refusal: Fault | SinkFault, over: Condition | None = None, ends: int = ENDS
     ) -> None:
-        """Leave a fault that refuses something, armed for `REFUSALS` times, until it has outlasted
-        whoever gives up after some attempts, or until `over`: then end it. A program that ends at
-        each refusal meets no more of them than an instance may have ended (`ends`)."""
-        enough = applied(refusal, REFUSALS) | ended_often(ends)
+        """Leave a fault that refuses something until it is spent, so that it outlasts whoever gives
+        up after some attempts (arm it for `REFUSALS`), or until `over`: then end it. A program that
+        ends at each refusal meets no more of them than an instance may have ended (`ends`)."""
+        enough = Condition("", lambda _: refusal.spent) | ended_often(ends)
         enough = enough | over if over else enough
         if not await self.reached(enough, REFUSED_S):
             await self.reached(enough | applied(refusal, FEW_REFUSALS), FEW_S)

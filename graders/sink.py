@@ -97,6 +97,11 @@ class SinkFault:
         return bool(self.pids)
 
     @property
+    def spent(self) -> bool:
+        """Whether it has acted as often as it may."""
+        return self.applied > self.last - self.first
+
+    @property
     def holds(self) -> bool:
         """Whether this fault holds rather than fails."""
         return self.action == "hold"

@@ -482,8 +482,7 @@ async def refused(lab: Lab) -> None:
         events = [placed(lab.rng, id), order, changed(lab.rng, order)]
         sent = await lab.send(ORDERS, events, lab.rng.randrange(PARTITIONS[ORDERS]))
         await lab.until(applied(fault), why="a review to be refused")
-        if times > 1:
-            await lab.outlast(fault)
+        await lab.outlast(fault)
         await until_included(lab, app, id, sent)
     await survey(lab, app, ids)
     await the_end(lab, app, ids)

@@ -29,7 +29,6 @@ ATTEMPTS = 4
 # Longer than the usual commit timer of 5 s.
 COMMIT_S = 6.0
 MUTE_S = 16.0  # four attempts of 3 s, and their pauses
-# A program that ends at each error is started again five times, and takes a second each.
 
 
 def expected(value: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -78,7 +78,7 @@ from typing import Any
 from graders.checks.finding import FactRef, Finding
 from graders.checks.run import Run, differs
 from graders.checks.saga import CANCELLED, COMPLETED, Saga, Sagas, sagas_of, told
-from graders.facts import Effect, Output, Performed, Process, Settled, Stall
+from graders.facts import Effect, Fact, Output, Performed, Process, Settled, Stall
 from graders.spec import SagaStep
 from graders.verdicts import Verdict
 
@@ -390,9 +390,8 @@ def without_cause(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
     ]
     if not reached:
         # What it sent before may be on its way still, behind what another instance sent later.
-        waited_s = turn.t - sagas.taken_up(saga).t
-        is_early = waited_s < sagas.spec.overdue_s - CLOCK_MARGIN_S
-        if is_early and not sagas.was_broken(saga, turn.n):
+        early = is_early(sagas, sagas.taken_up(saga), turn)
+        if early and not sagas.was_broken(saga, turn.n):
             first = FactRef(saga.sent[0].n, "No service had been asked for anything.")
             yield no_cause(saga, first, turn)
     elif reached[-1] < saga.pivot:
@@ -403,13 +402,18 @@ def impatient(sagas: Sagas, saga: Saga, turn: Output | Effect, last: int) -> Ite
     """SAG-2 about an order whose last command cannot have been overdue: it can have been sent only
     when the step before it was done, or when the order was handed to the program."""
     before = saga.done(saga.steps[last - 1].action) if last else [sagas.taken_up(saga)]
-    if before and turn.t - before[0].t < sagas.spec.overdue_s - CLOCK_MARGIN_S:
+    if before and is_early(sagas, before[0], turn):
         text = (
             f"{saga.steps[last].action} cannot have been commanded before this, and "
             f"{turn.t - before[0].t:.2f} s later the order was turned back: a reply is overdue "
             f"after {sagas.spec.overdue_s:g} s."
         )
         yield no_cause(saga, FactRef(before[0].n, text), turn)
+
+
+def is_early(sagas: Sagas, since: Fact, turn: Output | Effect) -> bool:
+    """Whether no reply to what was sent since a fact can have been overdue at the turn."""
+    return turn.t - since.t < sagas.spec.overdue_s - CLOCK_MARGIN_S
 
 
 def is_cause(saga: Saga, deed: Performed) -> bool:

@@ -129,6 +129,13 @@ def test_completed_without_a_step():
     assert found(tale) == {"SAG-2": FAIL}
 
 
+def test_cancelled_at_once():
+    tale = SagaTale()
+    tale.order("ord-1")
+    tale.outcome("ord-1", "cancelled")
+    assert found(tale) == {"SAG-2": FAIL}
+
+
 @pytest.mark.parametrize(("seconds", "checks"), [(0.0, {"SAG-2": FAIL}), (2.1, {})])
 def test_cancelled_before_its_first_command_arrived(seconds, checks):
     tale = SagaTale()
