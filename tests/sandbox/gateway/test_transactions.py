@@ -1,9 +1,11 @@
 """Transactions as facts: whose they are, what they cover, how they ended."""
 
+import asyncio
+
 import pytest
 
 from tests.sandbox.gateway.batch import batch
-from tests.sandbox.gateway.stage import PARTITIONS, Raw, Stage
+from tests.sandbox.gateway.stage import PARTITIONS, PATIENCE, Raw, Stage
 
 pytestmark = [pytest.mark.services, pytest.mark.asyncio(loop_scope="session")]
 
@@ -107,6 +109,10 @@ async def test_what_a_killed_producer_left_open_is_aborted_at_once(
         await stage.gateway.abort_transactions("app")
     (ended,) = stage.of("ended", by="grader")
     assert (ended["instance"], ended["committed"], ended["outcome"]) == ("app", False, "accepted")
+    # The coordinator answers before it has written the end into the group's partition.
+    async with asyncio.timeout(PATIENCE):
+        while await is_unstable(client, stage):
+            pass
     assert not await is_unstable(client, stage)
 
 
