@@ -252,14 +252,16 @@ class AnnouncementSpec:
 
     Of the types of a `step` exactly one is announced about each subject. `causes` are the types of
     events in answer to which it may be announced, in the order in which they usually happen;
-    `needs` are those that must all have happened. `row` is the table with the local change that it
-    tells of, whose id is the subject; "" when there is none.
+    `needs` are those that must all have happened; one of `unless`, when it was dealt with before,
+    forbids it. `row` is the table with the local change that it tells of, whose id is the subject;
+    "" when there is none.
     """
 
     type: str
     step: str
     causes: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     row: str = ""
 
     def is_due(self, told: Set[str]) -> bool:
@@ -287,8 +289,11 @@ class ChoreographySpec:
     @cached_property
     def types(self) -> frozenset[str]:
         """All types that the contract knows."""
-        named = {t for spec in self.announcements for t in (spec.type, *spec.causes, *spec.needs)}
-        return frozenset(named)
+        return frozenset(
+            type
+            for spec in self.announcements
+            for type in (spec.type, *spec.causes, *spec.needs, *spec.unless)
+        )
 
 
 @dataclass(frozen=True)

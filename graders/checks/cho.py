@@ -29,10 +29,11 @@ event that must come first had not yet been handed to the service that announced
 asked of the row as well, announced or not: goods that were sent off unpaid are gone. Facts about
 what was handed out come before the program gets it, and rows and records are seen after they are
 written, so late sight accuses nobody. A need that a service of the program has yet to announce
-accuses no row: the change may be there already. Or the step was decided otherwise: the service had
-committed past an event that calls for another type of the step, and needs nothing more, 2 s or more
-before it was handed one that this announcement needs, such as a cancellation before a reservation.
-Who collects events and decides a moment later has decided by then.
+accuses no row: the change may be there already. Or the step was decided otherwise: 2 s or more
+before the service was handed an event that this announcement answers or needs, it had committed
+past one that forbids it, or that calls for another type of the step and needs nothing more. So it
+is with a cancellation before a reservation, and with the failure of an order before the order. Who
+collects events and decides a moment later has decided by then.
 
 **CHO-5 cross-topic delay.** At rest a step is owed, and an event that calls for it was committed by
 the service before it was handed one that usually comes earlier: it met the consequence first, and
@@ -345,17 +346,17 @@ def decided_otherwise(
         commit = view.commit_past(place_of(cause))
         if commit is None:
             continue
-        for need, fetch in first_handed(view, about, spec.needs):
+        for need, fetch in first_handed(view, about, spec.needs or spec.causes):
             if fetch.t >= commit.t + DECIDED_S:
                 return cause, commit, need, fetch
     return None
 
 
 def deciding(told: Choreography, spec: AnnouncementSpec) -> set[str]:
-    """The types of events of which one alone decides the step of an announcement otherwise."""
+    """The types of events of which one alone, dealt with before, forbids an announcement."""
     others = [o for o in told.spec.announcements if o.step == spec.step and o.type != spec.type]
     causes = {cause for other in others if not other.needs for cause in other.causes}
-    return causes - {*spec.causes, *spec.needs}
+    return {*spec.unless, *causes} - {*spec.causes, *spec.needs}
 
 
 def first_handed(
@@ -393,8 +394,8 @@ def overruled(
             f"{who(announcement)} wrote {announcement.type} {announcement.id!r}.",
         ),
         both="What is dealt with first decides, and what comes later changes nothing.",
-        why="A step that waits for several events is open until the last of them. Whatever ends it "
-        "before that, such as a cancellation, must be heeded in each state in between.",
+        why="Between topics there is no order: what ends a step may come before the events that the "
+        "step answers. It must be remembered, and heeded in each state until then.",
         rows=tuple(sorted({cause.n, commit.n, fetch.n, announcement.n})),
         places=(place_of(cause), place_of(announcement)),
         ids=(announcement.subject,),

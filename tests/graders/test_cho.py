@@ -318,6 +318,32 @@ def test_a_cancellation_may_be_dealt_with_a_moment_after_it_was_stored():
     assert verdicts(ship_after_cancellation(1.0).end()) == {}
 
 
+def reserve_after_failure(late_s: float) -> Play:
+    """Goods are reserved for an order that failed so long before stock got to know it, and put back
+    when the failure is repeated."""
+    play = Play()
+    failed = play.write("OrderFailed", "ord-1", play.send("PaymentDeclined", "ord-1"))
+    play.commit("stock", "shipments", 0)
+    for _ in range(int(late_s * 100)):
+        play.append("story", text="Nothing happens.")
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1")
+    play.write("StockReserved", "ord-1", placed)
+    play.write("OrderFailed", "ord-1", "PaymentDeclined-ord-1")
+    play.release("ord-1", failed)
+    return play
+
+
+def test_reserving_for_an_order_whose_failure_was_dealt_with_before_is_cho_4():
+    history = reserve_after_failure(2.5).end()
+    assert verdicts(history) == {"CHO-4": FAIL}
+    assert "though OrderFailed had decided it otherwise" in claims(history, "CHO-4")[0]
+
+
+def test_a_failure_may_be_dealt_with_a_moment_after_it_was_stored():
+    assert verdicts(reserve_after_failure(1.0).end()) == {}
+
+
 def test_a_cancellation_that_comes_when_all_is_known_may_be_too_late():
     play = steady()
     play.send("OrderCancelled", "ord-1")
