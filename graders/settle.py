@@ -13,7 +13,11 @@ Where the statement allows pauses (`timer_s`), one and a half of them are waited
 times are multiplied by the run's patience.
 
 Positions are read from the gateway's facts, and confirmed by asking the broker before they are
-believed: a transactional commit counts only when its transaction ends.
+believed: a transactional commit counts only when its transaction ends. What the owner of a
+partition has committed counts also when another instance, which had just lost the partition, sets
+the group's offset back: the owner goes on from where it is, and commits no more until there is
+something new. Clients that commit what was in work when they rejoined do so (franz-go does); whose
+fault it is when it is one, COM-4 says.
 """
 
 import asyncio
@@ -88,6 +92,7 @@ class Course:
         self.history = history
         self._seen = 0  # commits; there may be thousands that repeat what is committed
         self._committed: dict[Share, int] = {}
+        self._lowered: set[Share] = set()
         self._changes = 0
 
     def position(self, committed: dict[Share, int]) -> Position:
@@ -96,8 +101,9 @@ class Course:
         done = {(effect.table, effect.id) for effect in self.history.of(Effect)}
         wanted = dict.fromkeys((table, s.id) for s in sent for table in s.expect)
         ends = self.ends()
+        passed = {share: max(committed.get(share, 0), self._kept(share)) for share in ends}
         behind = [
-            (*share, sum(offset >= committed.get(share, 0) for offset in offsets))
+            (*share, sum(offset >= passed[share] for offset in offsets))
             for share, offsets in sorted(ends.items())
         ]
         fetched: dict[tuple[str, int], int] = {}
@@ -113,7 +119,7 @@ class Course:
             ),
             behind=tuple(each for each in behind if each[-1]),
             effects=len(done),
-            reached=(*sorted(fetched.values()), *(committed.get(each, 0) for each in sorted(ends))),
+            reached=(*sorted(fetched.values()), *(passed[each] for each in sorted(ends))),
             calls=sum(call.number <= MOST_CALLS for call in self.history.of(Call)),
             deeds=len({deed.id for deed in self.history.of(Performed)}),
             ends=sum(p.what in ENDS for p in self.history.of(Process)),
@@ -163,8 +169,37 @@ class Course:
             accepted = commit.outcome == "accepted"
             self._changes += not accepted or self._committed.get(share) != commit.offset
             if accepted:
+                if commit.offset < self._committed.get(share, 0):
+                    self._lowered.add(share)
                 self._committed[share] = commit.offset
         return self._changes
+
+    def _kept(self, share: Share) -> int:
+        """What the owner of a partition has committed last since it has it, when the group's offset
+        was ever set back; 0 when it was not, or the owner has committed nothing."""
+        owner = shares(self.history).get(share) if share in self._lowered else None
+        if owner is None:
+            return 0
+        since = self._had_since(owner, share)
+        mine = [
+            commit.offset
+            for commit in self.history.of(Commit)
+            if (commit.group, commit.topic, commit.partition) == share
+            and (commit.instance, commit.outcome) == (owner, "accepted")
+            and commit.api == "OffsetCommit"  # a transaction may be aborted
+            and commit.n > since
+        ]
+        return mine[-1] if mine else 0
+
+    def _had_since(self, owner: str, share: Share) -> int:
+        """Number of the last fact before which an instance had not the partition that it has now:
+        a beginning or end of its process, or an assignment without it."""
+        group, *lane = share
+        lives = [p for p in self.history.of(Process) if p.instance == owner]
+        told = [a for a in self.history.of(Assigned) if (a.instance, a.group) == (owner, group)]
+        breaks = [p.n for p in lives if p.what not in ("frozen", "thawed")]
+        breaks += [a.n for a in told if lane not in a.partitions]
+        return max(breaks, default=0)
 
     def runs_away(self) -> bool:
         """Whether the program writes far more than anybody asked for, as in a loop of events."""

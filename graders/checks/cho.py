@@ -394,8 +394,8 @@ def overruled(
             f"{who(announcement)} wrote {announcement.type} {announcement.id!r}.",
         ),
         both="What is dealt with first decides, and what comes later changes nothing.",
-        why="Between topics there is no order: what ends a step may come before the events that the "
-        "step answers. It must be remembered, and heeded in each state until then.",
+        why="Between topics there is no order: what ends a step may come before the events that "
+        "the step answers. It must be remembered, and heeded in each state until then.",
         rows=tuple(sorted({cause.n, commit.n, fetch.n, announcement.n})),
         places=(place_of(cause), place_of(announcement)),
         ids=(announcement.subject,),

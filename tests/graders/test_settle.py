@@ -77,3 +77,61 @@ async def test_a_commit_that_repeats_what_is_committed_is_no_unrest() -> None:
     first = seen[0]
     assert seen == [first, first, first + 1, first + 2]
     assert course.committed() == {("g", "t", 0): 2}
+
+
+class Two(Busy):
+    """Two instances: `second` has dealt with the event, then both are told their shares anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for instance in ("first", "second"):
+            self.history.append("process", instance=instance, what="started")
+        self.own("second")
+        self.commit("second", 1)
+
+    def own(self, owner: str) -> None:
+        for instance in ("first", "second"):
+            self.history.append(
+                "assigned", instance=instance, group="g", member=f"{instance}-1", generation=1,
+                partitions=[["in.1", 0]] if instance == owner else [],
+            )  # fmt: skip
+
+    def commit(self, instance: str, offset: int) -> None:
+        self.history.append(
+            "commit", instance=instance, group="g", topic="in.1", partition=0, offset=offset,
+            outcome="accepted",
+        )  # fmt: skip
+
+    def is_behind(self) -> bool:
+        course = Course(self.history)
+        return bool(course.position(course.committed()).behind)
+
+
+async def test_what_the_owner_has_committed_counts_though_another_sets_it_back() -> None:
+    lab = Two()
+    lab.own("second")
+    lab.commit("first", 0)
+    assert not lab.is_behind()
+
+
+async def test_who_sets_his_own_position_back_is_behind() -> None:
+    lab = Two()
+    lab.commit("second", 0)
+    assert lab.is_behind()
+
+
+async def test_what_an_earlier_life_of_the_owner_committed_does_not_count() -> None:
+    lab = Two()
+    lab.commit("first", 0)
+    lab.history.append("process", instance="second", what="killed")
+    lab.history.append("process", instance="second", what="started")
+    lab.own("second")
+    assert lab.is_behind()
+
+
+async def test_who_has_lost_a_partition_meanwhile_must_deal_with_it_again() -> None:
+    lab = Two()
+    lab.commit("first", 0)
+    lab.own("first")
+    lab.own("second")
+    assert lab.is_behind()
