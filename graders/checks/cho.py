@@ -155,8 +155,11 @@ def loops(run: Run) -> Iterator[Finding]:
     """CHO-2."""
     told = run.choreography
     for subject, about in told.by_subject.items():
-        if pair := circle(about) or flood([a for a in about if not a.is_ours]):
-            yield loop(subject, *pair, len([a for a in about if not a.is_ours]))
+        written = [a for a in about if not a.is_ours]
+        if pair := circle(about):
+            yield loop(subject, *pair, len(written))
+        elif is_flood(written):
+            yield flood(subject, written)
 
 
 def circle(about: list[Announcement]) -> tuple[Announcement, Announcement] | None:
@@ -173,13 +176,31 @@ def circle(about: list[Announcement]) -> tuple[Announcement, Announcement] | Non
     return None
 
 
-def flood(written: list[Announcement]) -> tuple[Announcement, Announcement] | None:
-    """The first and the last of far too many announcements about one subject; None when there are
-    not."""
-    ids = {str(a.id) for a in written}
-    if len(ids) > MOST_IDS or len(written) > MOST_RECORDS:
-        return written[0], written[-1]
-    return None
+def is_flood(written: list[Announcement]) -> bool:
+    """Whether far too much was announced about one subject."""
+    return len({str(a.id) for a in written}) > MOST_IDS or len(written) > MOST_RECORDS
+
+
+def flood(subject: str, written: list[Announcement]) -> Finding:
+    """CHO-2 about one subject whose announcements are too many, and no circle."""
+    one, two = written[0], written[-1]
+    ids = len({str(a.id) for a in written})
+    return Finding(
+        "CHO-2",
+        Verdict.FAIL,
+        claim=f"The events of {subject} are a flood: {len(written)} records with {ids} event ids "
+        "were written about it.",
+        first=FactRef(one.n, f"{who(one)} wrote {one.type} {one.id!r}, the first of them."),
+        second=FactRef(two.n, f"{who(two)} wrote {two.type} {two.id!r}, the last of them."),
+        both=f"An order has a handful of events; more than {MOST_IDS} event ids, or {MOST_RECORDS} "
+        "records, say the same again and again.",
+        why="A service that makes a new event of each delivery, or of each attempt, multiplies "
+        "whatever comes after it. The same answer must have the same event id, and be given when "
+        "its cause comes, not all the time.",
+        rows=(one.n, two.n),
+        places=(place_of(one), place_of(two)),
+        ids=(subject,),
+    )
 
 
 def loop(subject: str, one: Announcement, two: Announcement, records: int) -> Finding:

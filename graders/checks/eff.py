@@ -73,6 +73,7 @@ WHY_SKIPPED = (
     'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
 )
 CLOCK_MARGIN_S = 0.05
+MOST_SHOWN = 200  # characters of a value
 SUMMANDS = 4  # rows that a reader can add up in his head
 
 WHY_UNFINISHED = (
@@ -205,7 +206,13 @@ def why_twice(run: Run, one: Effect, two: Effect, moved: Assigned | None) -> str
             "it finishes what it had fetched. Only a check in the same transaction as the effect, "
             "made by the database, can stop it."
         )
-    if between & {"killed", "exited", "terminated"}:
+    if "terminated" in between and not between & {"killed", "exited"}:
+        return (
+            "The next start goes on from the last commit. What was begun when SIGTERM came must be "
+            "finished and committed before the end, or taken back; or what was applied is "
+            "remembered where the effect is, in the same transaction."
+        )
+    if between & {"killed", "exited"}:
         return (
             "After a restart Kafka redelivers everything after the last commit. What was already "
             "applied must be remembered where the effect is, in the same transaction."
@@ -256,7 +263,10 @@ def phantom(run: Run, effect: Effect) -> Iterator[Finding]:
         known = "is not visible in the log: it was never committed" if sent else "was never sent"
         yield unexplained(run, effect, sent, f"an event that {known}")
     elif effect.table not in sent.expect:
-        yield unexplained(run, effect, sent, f"{effect.id}, which has no effect in {effect.table}")
+        where = " or ".join(table for table in sent.expect if table in run.dead_letters)
+        due = f" but belongs in {where}" if where else ""
+        what = f"{effect.id}, which has no effect in {effect.table}{due}"
+        yield unexplained(run, effect, sent, what)
     elif wrong := differs(effect.content, sent.expect[effect.table]):
         expected = sent.expect[effect.table]
         values = "; ".join(
@@ -269,7 +279,7 @@ def phantom(run: Run, effect: Effect) -> Iterator[Finding]:
 def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Finding:
     """EFF-3: the effect, and what the log says instead."""
     log = (
-        FactRef(sent.n, f"{sent.id} was sent as {show(sent.value)}.")
+        FactRef(sent.n, f"{sent.id} was sent as {value_of(sent)}.")
         if sent
         else FactRef(len(run.history), f"No record in the topics carries the id {effect.id!r}.")
     )
@@ -287,6 +297,16 @@ def unexplained(run: Run, effect: Effect, sent: Sent | None, what: str) -> Findi
         places=tuple(run.places.get(effect.id, ())),
         ids=(effect.id,),
     )
+
+
+def value_of(sent: Sent) -> str:
+    """A record's value in words, of bytes the first."""
+    if not sent.raw:
+        return show(sent.value)
+    if sent.payload is None:
+        return "a tombstone"
+    more = "..." if len(sent.payload) > MOST_SHOWN else ""
+    return f"{sent.payload[:MOST_SHOWN]!r}{more}"
 
 
 def over_dedup(run: Run) -> Iterator[Finding]:

@@ -91,8 +91,8 @@ def forbidden(run: Run, refused: Refused) -> Finding:
         "A consumer owns its place in its group, that group's offsets, and nothing else of the "
         "cluster."
         if bad
-        else "The request was refused and changed nothing. Topics and groups are given to the "
-        "program by its environment."
+        else "The request was refused and changed nothing. A topic that the program writes is not "
+        "one that it may read, unless the statement says so."
     )
     return Finding(
         "GRD-1",
@@ -101,7 +101,8 @@ def forbidden(run: Run, refused: Refused) -> Finding:
         f"{refused.api} ({refused.why}).",
         first=FactRef(refused.n, f"{refused.instance} sent {refused.api}: {refused.why}."),
         second=FactRef(run.history.began.n, "The challenge does not grant this request."),
-        both="A program that keeps to the contract never needs it.",
+        both="The statement says which topics a program reads and which it writes, and its "
+        "environment names them and its group; this is not among it.",
         why=why,
         rows=(refused.n,),
     )

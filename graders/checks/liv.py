@@ -250,8 +250,8 @@ def held_back(run: Run, asked: Asked) -> str:
 def refusal(refused: Refused) -> str:
     """A refused request as a sentence."""
     return (
-        f"{refused.instance} was refused {refused.api}: {refused.why}. Its group and topics are in "
-        "its environment."
+        f"{refused.instance} was refused {refused.api}: {refused.why}. The statement says which "
+        "topics it may read and which it may write."
     )
 
 

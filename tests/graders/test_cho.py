@@ -115,6 +115,16 @@ def test_the_same_event_without_end_is_cho_2():
     assert verdicts(play.end()) == {"CHO-2": FAIL}
 
 
+def test_many_event_ids_that_lead_to_nothing_are_a_flood_and_no_circle():
+    play = steady()
+    for turn in range(11):
+        play.write("OrderFailed", "ord-2", "PaymentDeclined-ord-2", event_id=f"failed-{turn}")
+    history = play.end()
+    assert verdicts(history) == {"CHO-2": FAIL}
+    (claim,) = claims(history, "CHO-2")
+    assert "ord-2 are a flood" in claim
+
+
 def test_a_second_event_id_for_one_step_is_cho_3_quiet_or_not():
     play = steady()
     again = play.write("StockReserved", "ord-1", "OrderPlaced-ord-1", event_id="other")

@@ -113,6 +113,16 @@ def test_poison_that_had_an_effect_is_eff_3_alone():
     assert verdicts(handled(tale, (0, 1))) == {"EFF-3": FAIL}
 
 
+def test_poison_that_had_an_effect_is_shown_with_its_bytes_and_where_it_belongs():
+    tale = begun()
+    tale.poison("bad-1")
+    tale.fetch("app", 0, 0, 0)
+    tale.ship("app", "bad-1")
+    (shipped,) = findings(handled(tale, (0, 1)), "EFF-3")
+    assert "has no effect in shipping but belongs in dlq" in shipped.claim
+    assert shipped.second and "bad-1 was sent as 'bad-1?'" in shipped.second.text
+
+
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [

@@ -113,6 +113,17 @@ def test_a_zombies_effect_names_the_pause():
     assert "paused instance" in twice.why
 
 
+def test_a_second_effect_after_sigterm_names_what_was_to_be_done_before_the_end():
+    tale = steady()
+    tale.process("app", "terminated")
+    tale.process("app", "stopped")
+    tale.process("app", "started")
+    tale.fetch("app", 0, 0, 0)
+    tale.effect("app", "pay-0")
+    (twice,) = findings(tale.end(), "EFF-2")
+    assert "finished and committed before the end, or taken back" in twice.why
+
+
 def test_an_effect_that_nobody_sent_is_eff_3():
     tale = steady()
     tale.effect("app", "pay-invented", account="acc-0", amount=0)
