@@ -106,7 +106,7 @@ def wants_another(attempts: Sequence[Attempt], *, known: Collection[str] = ()) -
     stuck = [a for a in attempts if a.is_stuck]
     if len(stuck) != 1 or stuck[0].stuck_by <= set(known):
         return False
-    return last.is_stuck or bool(once_only(stuck[0], len(attempts)))
+    return last.is_stuck or bool(once_only(stuck[0], attempts))
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def conclude(
     verdicts = {id: spoken.verdicts[id] for id in checks}
     findings = [(finding, spoken.history) for finding in spoken.findings]
     if len(stuck) == 1 and not hopeless:
-        once = [f for f in once_only(stuck[0], len(attempts)) if f.check in verdicts]
+        once = [f for f in once_only(stuck[0], attempts) if f.check in verdicts]
         findings = [(f, h) for f, h in findings if f.check not in LIVENESS]
         findings += [(finding, stuck[0].history) for finding in once]
         verdicts |= {finding.check: finding.verdict for finding in once}
@@ -181,17 +181,17 @@ def conclude(
     return ScenarioOutcome(name, verdicts, findings, len(attempts), seconds)
 
 
-def once_only(attempt: Attempt, attempts: int) -> list[Finding]:
-    """What speaks of a lack of progress that was not seen twice: WARN after other attempts went
-    well, INCONCLUSIVE when there was no second one to tell. What was only late once is left out:
-    the first wait is shorter than the 7 s that the statements allow."""
-    return [
-        replace(f, verdict=Verdict.WARN, claim=f"{f.claim} (In 1 of {attempts} attempts.)")
-        if attempts > 1
-        else replace(f, verdict=Verdict.INCONCLUSIVE, reason="stuck")
-        for f in attempt.findings
-        if f.check in LIVENESS and (attempts == 1 or f.reason != "late")
-    ]
+def once_only(attempt: Attempt, attempts: Sequence[Attempt]) -> list[Finding]:
+    """What speaks of a lack of progress that was seen in one attempt of these alone: WARN when
+    another went well, INCONCLUSIVE when none did that could tell. What was only late once is left
+    out: the first wait is shorter than the 7 s that the statements allow."""
+    found = [f for f in attempt.findings if f.check in LIVENESS]
+    if len(attempts) > 1:
+        found = [f for f in found if f.reason != "late"]
+    if not any(a.silence == Verdict.PASS for a in attempts if not a.is_stuck):
+        return [replace(f, verdict=Verdict.INCONCLUSIVE, reason="stuck") for f in found]
+    often = f"(In 1 of {len(attempts)} attempts.)"
+    return [replace(f, verdict=Verdict.WARN, claim=f"{f.claim} {often}") for f in found]
 
 
 def skipped(name: str, why: str, checks: Sequence[str]) -> ScenarioOutcome:
