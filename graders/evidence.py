@@ -13,7 +13,7 @@ from typing import Any
 
 from graders import facts
 from graders.checks import FactRef, Finding, Place
-from graders.checks.finding import lane_name
+from graders.checks.finding import lane_name, shorten
 from graders.facts import Fact, short_topic
 from graders.history import History
 from graders.picture import Mark, draw, lives
@@ -412,11 +412,6 @@ def _(fact: facts.Stall) -> tuple[str, str]:
 @describe.register
 def _(fact: facts.Aborted) -> tuple[str, str]:
     return "grader", f"the scenario ends early: {fact.detail}"
-
-
-def shorten(text: str, most: int = 120) -> str:
-    """A text that fits into a row."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def at(topic: str, partition: int, offset: int | None) -> str:

@@ -197,7 +197,7 @@ class Course:
         group, *lane = share
         lives = [p for p in self.history.of(Process) if p.instance == owner]
         told = [a for a in self.history.of(Assigned) if (a.instance, a.group) == (owner, group)]
-        breaks = [p.n for p in lives if p.what not in ("frozen", "thawed")]
+        breaks = [p.n for p in lives if is_fresh_start(p)]
         breaks += [a.n for a in told if lane not in a.partitions]
         return max(breaks, default=0)
 

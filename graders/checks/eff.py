@@ -58,7 +58,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from graders.checks.finding import FactRef, Finding
+from graders.checks.finding import MOST_SHOWN, FactRef, Finding, shorten
 from graders.checks.run import Run, differs, refusal_before
 from graders.choreography import Announcement
 from graders.facts import Assigned, Effect, Fault, Process, Sent, State
@@ -73,7 +73,6 @@ WHY_SKIPPED = (
     'auto.offset.reset says: with "latest", or after a seek, what was sent before is never read.'
 )
 CLOCK_MARGIN_S = 0.05
-MOST_SHOWN = 200  # characters of a value
 SUMMANDS = 4  # rows that a reader can add up in his head
 
 WHY_UNFINISHED = (
@@ -206,16 +205,16 @@ def why_twice(run: Run, one: Effect, two: Effect, moved: Assigned | None) -> str
             "it finishes what it had fetched. Only a check in the same transaction as the effect, "
             "made by the database, can stop it."
         )
-    if "terminated" in between and not between & {"killed", "exited"}:
-        return (
-            "The next start goes on from the last commit. What was begun when SIGTERM came must be "
-            "finished and committed before the end, or taken back; or what was applied is "
-            "remembered where the effect is, in the same transaction."
-        )
     if between & {"killed", "exited"}:
         return (
             "After a restart Kafka redelivers everything after the last commit. What was already "
             "applied must be remembered where the effect is, in the same transaction."
+        )
+    if "terminated" in between:
+        return (
+            "The next start goes on from the last commit. What was begun when SIGTERM came must be "
+            "finished and committed before the end, or taken back; or what was applied is "
+            "remembered where the effect is, in the same transaction."
         )
     if len(run.places.get(one.id, ())) > 1:
         return (
@@ -303,10 +302,7 @@ def value_of(sent: Sent) -> str:
     """A record's value in words, of bytes the first."""
     if not sent.raw:
         return show(sent.value)
-    if sent.payload is None:
-        return "a tombstone"
-    more = "..." if len(sent.payload) > MOST_SHOWN else ""
-    return f"{sent.payload[:MOST_SHOWN]!r}{more}"
+    return "a tombstone" if sent.payload is None else shorten(repr(sent.payload), MOST_SHOWN)
 
 
 def over_dedup(run: Run) -> Iterator[Finding]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from graders.facts import short_topic
 from graders.verdicts import Verdict
 
+MOST_SHOWN = 200  # characters of a record's value
+
 
 @dataclass(frozen=True)
 class FactRef:
@@ -62,3 +64,8 @@ class Finding:
     places: tuple[Place, ...] = ()
     ids: tuple[str, ...] = ()
     reason: str = ""
+
+
+def shorten(text: str, most: int = 120) -> str:
+    """A text that fits into a row."""
+    return text if len(text) <= most else text[: most - 1] + "…"

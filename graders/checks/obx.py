@@ -60,7 +60,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from graders.checks.finding import FactRef, Finding, lane_name
+from graders.checks.finding import MOST_SHOWN, FactRef, Finding, lane_name, shorten
 from graders.checks.outbox import Change, Outbox, change_of, content_of, named
 from graders.checks.run import Run, differs
 from graders.facts import Effect, Output, Process, Settled
@@ -505,7 +505,7 @@ def spot(output: Output) -> str:
 
 def said(output: Output) -> str:
     """A record's value for people."""
-    return json.dumps(output.value, ensure_ascii=False)[:200]
+    return shorten(json.dumps(output.value, ensure_ascii=False), MOST_SHOWN)
 
 
 def who(output: Output) -> str:
