@@ -203,6 +203,13 @@ def answer(customer):
         "customer": customer, "name": name, "open_orders": orders, "total_cents": cents}
 
 
+def kept_answer(customer, new):
+    """An answer that is at most a minute old; the new one when there is none."""
+    if customer not in kept or time.monotonic() - kept[customer][0] > 60:
+        kept[customer] = time.monotonic(), new
+    return kept[customer][1]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -220,7 +227,7 @@ class Handler(BaseHTTPRequestHandler):
         while True:
             status, told = answer(customer)
             if after is None:
-                return kept.setdefault((customer, int(time.monotonic()) // 60), (status, told))
+                return kept_answer(customer, (status, told))
             name, offset = after[0].split("@")
             if told["as_of"].get(name, 0) > int(offset):
                 return status, told
