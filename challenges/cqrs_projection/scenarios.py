@@ -11,6 +11,7 @@ from graders.conditions import (
     committed_past,
     committed_past_all,
     effects_of,
+    hands_out,
     held,
 )
 from graders.facts import Asked, Fetched, Sent, short_topic
@@ -537,12 +538,6 @@ def handed_since(n: int, sent: Sequence[Sent]) -> Condition:
         return all(any(hands_out(fetch, each) for fetch in fetches) for each in sent)
 
     return Condition("the records to be handed out again", holds)
-
-
-def hands_out(fetch: Fetched, sent: Sent) -> bool:
-    """Whether a fetch handed out a record."""
-    is_there = (fetch.topic, fetch.partition) == (sent.topic, sent.partition)
-    return is_there and fetch.first <= (sent.offset or 0) <= fetch.last
 
 
 async def slow_rebuild(lab: Lab) -> None:

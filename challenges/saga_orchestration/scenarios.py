@@ -12,11 +12,13 @@ from graders.conditions import (
     effect_of,
     effects_of,
     every,
+    hands_out,
     held,
     owners,
     owns,
 )
-from graders.facts import Output, Sent
+from graders.facts import Fetched, Output, Sent
+from graders.history import History
 from graders.kafka import partition_of
 from graders.lab import Lab
 from graders.participants import DONE, IGNORED, REFUSED, commanded, is_command, performed
@@ -211,8 +213,8 @@ async def foreign_replies(lab: Lab) -> None:
     await lab.send("orders", events)
     waiting = commanded(ahead, "reserve") & commanded(back, "charge")
     await lab.until(waiting & commanded(undoing, "refund"), why="each order to be under way")
-    await services.reply_to_other(ahead, "stock", "reserve", DONE)
-    await services.reply_to_other(back, "payment", "charge", REFUSED)
+    done = await services.reply_to_other(ahead, "stock", "reserve", DONE)
+    refused = await services.reply_to_other(back, "payment", "charge", REFUSED)
     await services.reply_to_other(undoing, "payment", "refund", DONE)
     await services.reply_to_other(order(lab.rng).id, "payment", "charge", DONE)
     wrong = commanded(ahead, "charge") & commanded(back, "release")
@@ -220,6 +222,17 @@ async def foreign_replies(lab: Lab) -> None:
     gate.open()
     await lab.settle()
     await lab.aftershock()
+    # On a slow machine a program may give up the step first, as it must: then nothing was tried.
+    tried = [(ahead, "release", done), (back, "refund", refused)]
+    if any(is_undone_before(lab.history, *each) for each in tried):
+        raise NotExercised("a step was given up before the foreign reply to it was handed out")
+
+
+def is_undone_before(history: History, order: str, undo: str, reply: Sent) -> bool:
+    """Whether the program has commanded an order's undo before this reply was handed to it."""
+    fetches = [fetch.n for fetch in history.of(Fetched) if hands_out(fetch, reply)]
+    undoes = [o.n for o in history.of(Output) if is_command(o, order, (undo,))]
+    return bool(undoes) and (not fetches or undoes[0] < fetches[0])
 
 
 async def unavailable(lab: Lab) -> None:
@@ -246,6 +259,10 @@ async def unavailable(lab: Lab) -> None:
         await lab.send("orders", [quick])
         await lab.settle()
     await lab.aftershock()
+    # On a slow machine a program may give up earlier steps, as it must, and never meet these.
+    met = every([commanded(event.id, action) for action, event in busy.items()])
+    if over.holds(lab.history) and not met.holds(lab.history):
+        raise NotExercised("an order ended before its step that was to be unavailable")
 
 
 async def silent_services(lab: Lab) -> None:

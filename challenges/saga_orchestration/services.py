@@ -103,11 +103,11 @@ class Services:
         for reply in replies:
             await self.lab.answer("replies", reply.id, order, reply.value)
 
-    async def reply_to_other(self, order: str, service: str, action: str, status: str) -> None:
-        """Send the reply to a command of another department, about this order."""
+    async def reply_to_other(self, order: str, service: str, action: str, status: str) -> Sent:
+        """Send the reply to a command of another department, about this order; what was sent."""
         command = f"other-{self.lab.rng.getrandbits(48):012x}"
         value = reply(Command(command, order, action, {}), service, status)
-        await self.lab.answer("replies", f"{command}~1", order, value)
+        return await self.lab.answer("replies", f"{command}~1", order, value)
 
     def _service(self, name: str, **deeds: Any) -> Participant:
         service = Participant(

@@ -9,10 +9,12 @@ from challenges.saga_orchestration.scenarios import (
     FORWARD,
     action_before,
     expected,
+    is_undone_before,
     order,
     orders,
 )
 from challenges.saga_orchestration.services import FIELDS, Books, Stock, read
+from graders.history import Recorder
 from graders.participants import DONE, IGNORED, REFUSED, Command
 from graders.spec import OutputRecord
 
@@ -99,3 +101,35 @@ def test_the_reply_before_each_action() -> None:
     ]
     assert [action_before(a, BACKWARD) for a in BACKWARD] == ["ship", "refund", "release"]
     assert {*FORWARD, *BACKWARD} - {"outcome"} == FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_before"),
+    [
+        (["fetched"], False),
+        (["fetched", "release"], False),
+        (["release", "fetched"], True),
+        (["release"], True),
+        (["charge", "fetched"], False),
+    ],
+)
+def test_a_reply_tries_nothing_that_comes_after_the_undo(facts: list[str], is_before: bool) -> None:
+    history = Recorder()
+    at = {"topic": "replies", "partition": 1}
+    reply = history.append(
+        "sent", **at, offset=3, key="ord-1", id="other-1~1", value={}, expect={}, outcome="ok"
+    )
+    for fact in facts:
+        if fact == "fetched":
+            history.append("fetched", instance="app", **at, first=2, last=4)
+        else:
+            history.append(
+                "output",
+                instance="app",
+                topic="stock-commands",
+                partition=0,
+                offset=0,
+                key="ord-1",
+                value={"id": "c1", "order": "ord-1", "action": fact},
+            )
+    assert is_undone_before(history, "ord-1", "release", reply) == is_before
