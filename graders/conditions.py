@@ -8,18 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graders.facts import (
-    Asked,
-    Assigned,
-    Call,
-    Commit,
-    Effect,
-    Fetched,
-    Joined,
-    Left,
-    Process,
-    Sent,
-)
+from graders.facts import Asked, Assigned, Call, Commit, Effect, Joined, Left, Process, Sent
 from graders.history import History
 
 
@@ -157,12 +146,6 @@ def passes(commit: Commit, sent: Sent) -> bool:
         and sent.offset is not None
         and commit.offset > sent.offset
     )
-
-
-def hands_out(fetch: Fetched, sent: Sent) -> bool:
-    """Whether a fetch handed out a record."""
-    is_there = (fetch.topic, fetch.partition) == (sent.topic, sent.partition)
-    return is_there and fetch.first <= (sent.offset or 0) <= fetch.last
 
 
 STARTS = ("started", "restarted")

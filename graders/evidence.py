@@ -112,7 +112,7 @@ def relevance(fact: Fact, finding: Finding) -> int:
             told = json.dumps([fact.path, fact.body, fact.answer])
             return 3 if any(id in told for id in finding.ids[:2]) else 0
         case facts.Fetched():
-            return 3 if any(hands_out(fact, place) for place in finding.places) else 0
+            return 3 if any(fact.hands_out(*p.lane, p.offset) for p in finding.places) else 0
         case facts.Commit():
             return 2 if any(touches(fact, place) for place in finding.places) else 0
         case facts.Assigned(partitions=partitions):
@@ -126,12 +126,6 @@ def relevance(fact: Fact, finding: Finding) -> int:
 def is_about(value: dict[str, Any], finding: Finding) -> bool:
     """Whether what the program wrote names what a finding is about."""
     return any(id in value.values() for id in finding.ids[:1])
-
-
-def hands_out(fetch: facts.Fetched, place: Place) -> bool:
-    """Whether a fetch handed out a record."""
-    lane = (fetch.topic, fetch.partition)
-    return lane == place.lane and fetch.first <= place.offset <= fetch.last
 
 
 def touches(commit: facts.Commit, place: Place) -> bool:

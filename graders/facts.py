@@ -190,6 +190,12 @@ class Fetched(Fact):
     first: int
     last: int
 
+    def hands_out(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record at this offset of a partition is among them."""
+        return (self.topic, self.partition) == (topic, partition) and (
+            self.first <= offset <= self.last
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Commit(Fact):

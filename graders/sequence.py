@@ -163,9 +163,7 @@ class Course:
     def _reader(self, reply: facts.Sent) -> str:
         """The instance that was handed a reply first."""
         for fetch in self.history.of(facts.Fetched):
-            lane = (fetch.topic, fetch.partition)
-            here = lane == (reply.topic, reply.partition)
-            if here and fetch.first <= (reply.offset or 0) <= fetch.last:
+            if fetch.hands_out(reply.topic, reply.partition, reply.offset or 0):
                 return fetch.instance
         return self._writer(None)
 

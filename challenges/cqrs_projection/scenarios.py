@@ -11,7 +11,6 @@ from graders.conditions import (
     committed_past,
     committed_past_all,
     effects_of,
-    hands_out,
     held,
 )
 from graders.facts import Asked, Fetched, Sent, short_topic
@@ -535,7 +534,8 @@ def handed_since(n: int, sent: Sequence[Sent]) -> Condition:
 
     def holds(history: History) -> bool:
         fetches = [fetch for fetch in history.of(Fetched) if fetch.n > n]
-        return all(any(hands_out(fetch, each) for fetch in fetches) for each in sent)
+        at = [(each.topic, each.partition, each.offset or 0) for each in sent]
+        return all(any(fetch.hands_out(*place) for fetch in fetches) for place in at)
 
     return Condition("the records to be handed out again", holds)
 

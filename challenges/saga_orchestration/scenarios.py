@@ -12,7 +12,6 @@ from graders.conditions import (
     effect_of,
     effects_of,
     every,
-    hands_out,
     held,
     owners,
     owns,
@@ -230,7 +229,8 @@ async def foreign_replies(lab: Lab) -> None:
 
 def is_undone_before(history: History, order: str, undo: str, reply: Sent) -> bool:
     """Whether the program has commanded an order's undo before this reply was handed to it."""
-    fetches = [fetch.n for fetch in history.of(Fetched) if hands_out(fetch, reply)]
+    at = (reply.topic, reply.partition, reply.offset or 0)
+    fetches = [fetch.n for fetch in history.of(Fetched) if fetch.hands_out(*at)]
     undoes = [o.n for o in history.of(Output) if is_command(o, order, (undo,))]
     return bool(undoes) and (not fetches or undoes[0] < fetches[0])
 
