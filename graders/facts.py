@@ -139,12 +139,18 @@ class Process(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Connection(Fact):
-    """An instance's connection to "kafka" or "database" was opened, closed or refused."""
+    """An instance's connection to "kafka" or "database" was opened, closed or refused. `detail` says
+    of a closed one how it ended, as the gateway does."""
 
     instance: str
     service: str
     what: str
     detail: str | None = None
+
+    @property
+    def ended_by_database(self) -> bool:
+        """Whether the database closed it: the program's session was ended there."""
+        return (self.service, self.what, self.detail) == ("database", "closed", "by the database")
 
 
 @dataclass(frozen=True, kw_only=True)

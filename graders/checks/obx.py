@@ -63,7 +63,7 @@ from collections.abc import Iterator, Sequence
 from graders.checks.finding import MOST_SHOWN, FactRef, Finding, lane_name, shorten
 from graders.checks.outbox import Change, Outbox, change_of, content_of, named
 from graders.checks.run import Run, differs
-from graders.facts import Effect, Output, Process, Settled
+from graders.facts import Connection, Effect, Output, Process, Settled
 from graders.verdicts import Verdict
 
 MOST_EVENTS = 15  # of one row
@@ -99,6 +99,11 @@ WHY_IDENTITY = (
 WHY_REPEATED = (
     "A repeat is the price of a crash, not of a normal start. What was acknowledged must be noted "
     "where a restart finds it, or each start publishes the whole past again."
+)
+WHY_DEAF = (
+    "A notification that nobody hears is gone, and a thread that dies of a broken connection is "
+    "missed by nobody. Whoever connects again looks first for what is not published, and lets the "
+    "program end when it cannot go on."
 )
 WHY_UNDRAINED = (
     "An outbox is empty when all is quiet; then its length is what operations can watch. A relay "
@@ -422,7 +427,7 @@ def drain(run: Run) -> Iterator[Finding]:
     outbox = Outbox(run.history)
     late = [(row, rest) for row in outbox.rows.values() if (rest := rest_before(run, outbox, row))]
     if late:
-        yield came_late(outbox, *late[0], len(late))
+        yield came_late(run, outbox, *late[0], len(late))
     unmarked = [(row, s) for row in outbox.rows.values() if (s := rest_unmarked(run, outbox, row))]
     if unmarked:
         yield not_marked(outbox, *unmarked[0], len(unmarked))
@@ -450,10 +455,19 @@ def rest_before(run: Run, outbox: Outbox, row: Effect) -> Settled | None:
     return rest_between(run, row.n, events[0].n) if events else None
 
 
-def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Finding:
+def broken_before(run: Run, row: Effect) -> Connection | None:
+    """The last connection that the database ended before a row was committed; None when it ended
+    none."""
+    ended = (c for c in run.history.of(Connection) if c.n < row.n and c.ended_by_database)
+    return max(ended, key=lambda c: c.n, default=None)
+
+
+def came_late(run: Run, outbox: Outbox, row: Effect, rest: Settled, number: int) -> Finding:
     """OBX-6 about rows that were published only after a rest."""
     change = change_of(outbox.spec, row.content)
     event, ahead = outbox.events[change][0], overtaker(outbox, row)
+    broken = broken_before(run, row)
+    note = f" The database had ended connections of {broken.instance} (#{broken.n})." if broken else ""
     return Finding(
         "OBX-6",
         Verdict.FAIL,
@@ -463,9 +477,9 @@ def came_late(outbox: Outbox, row: Effect, rest: Settled, number: int) -> Findin
         second=FactRef(
             rest.n, f"Nothing moved any more, and it had no event; that came only at #{event.n}."
         ),
-        both="Nothing of the grader was in the program's way any more.",
-        why=WHY_LATE if ahead else WHY_UNDRAINED,
-        rows=tuple(sorted(x.n for x in (row, ahead, rest, event) if x)),
+        both=f"Nothing of the grader was in the program's way any more.{note}",
+        why=WHY_LATE if ahead else WHY_DEAF if broken else WHY_UNDRAINED,
+        rows=tuple(sorted(x.n for x in (broken, row, ahead, rest, event) if x)),
         ids=(change[0], row.id),
     )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from graders.checks import check
-from graders.checks.obx import WHY_LATE
+from graders.checks.obx import WHY_DEAF, WHY_LATE, WHY_UNDRAINED
 from graders.checks.outbox import Outbox
 from graders.history import History
 from graders.verdicts import Verdict
@@ -292,6 +292,28 @@ def test_a_row_that_is_published_only_after_a_restart_is_obx_6():
     history = play.end()
     assert verdicts(history) == {"OBX-6": FAIL}
     assert "not drained: 1 row(s), version 1 of bkg-c first" in claim(history, "OBX-6")
+
+
+@pytest.mark.parametrize(
+    "service, detail, why",
+    [
+        ("database", "by the database", WHY_DEAF),
+        ("database", "from the program's side", WHY_UNDRAINED),
+        ("kafka", "cut by the grader", WHY_UNDRAINED),
+    ],
+)
+def test_a_late_row_behind_a_broken_connection_to_the_database_shows_it(
+    service: str, detail: str, why: str
+):
+    play = steady()
+    ended = play.append("connection", instance="app", service=service, what="closed", detail=detail)
+    row = play.office("bkg-c", 1)
+    play.settle()
+    play.aftershock()
+    play.relay(row)
+    (late,) = check(play.end(), ["OBX-6"])
+    assert late.why == why
+    assert (ended.n in late.rows) == (why == WHY_DEAF)
 
 
 def test_a_row_behind_a_published_one_that_needs_a_restart_shows_the_one_ahead():
