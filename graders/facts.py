@@ -139,8 +139,8 @@ class Process(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Connection(Fact):
-    """An instance's connection to "kafka" or "database" was opened, closed or refused. `detail` says
-    of a closed one how it ended, as the gateway does."""
+    """An instance's connection to "kafka" or "database" was opened, closed or refused; of a
+    closed one `detail` says how it ended."""
 
     instance: str
     service: str

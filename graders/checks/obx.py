@@ -467,7 +467,7 @@ def came_late(run: Run, outbox: Outbox, row: Effect, rest: Settled, number: int)
     change = change_of(outbox.spec, row.content)
     event, ahead = outbox.events[change][0], overtaker(outbox, row)
     broken = broken_before(run, row)
-    note = f" The database had ended connections of {broken.instance} (#{broken.n})." if broken else ""
+    note = f" The database had ended a connection of {broken.instance}." if broken else ""
     return Finding(
         "OBX-6",
         Verdict.FAIL,
