@@ -176,6 +176,7 @@ class Grading:
     on_event: OnEvent
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     skips: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
     check_s: float = 0.0
     program_cpu_s: float = 0.0
 
@@ -192,6 +193,7 @@ class Grading:
             self.apart = True
             self.attempts.clear()
             self.skips.clear()
+            self.done.clear()
             await self._play_all()
         lend_s = max(ground.lend_s for ground in self.grounds)
         timing = {
@@ -227,9 +229,22 @@ class Grading:
         free = asyncio.Queue[Ground]()
         for ground in self.grounds:
             free.put_nowait(ground if self.apart else self.grounds[0])
-        async with asyncio.TaskGroup() as tasks:
-            for scenario in self.chosen:
-                tasks.create_task(self._play_in_turn(scenario, free))
+        # Who was given up while others still played gets its turn when one of those went well.
+        while open_ones := [s for s in self.chosen if self._is_open(self.attempts.get(s.name, []))]:
+            async with asyncio.TaskGroup() as tasks:
+                for scenario in open_ones:
+                    tasks.create_task(self._play_in_turn(scenario, free))
+        if not self._met_itself():
+            self._conclude_the_rest()
+
+    def _conclude_the_rest(self) -> None:
+        """Conclude the scenarios that ended or were left out while the program seemed hopeless."""
+        for scenario in self.chosen:
+            if scenario.name in self.done:
+                continue
+            if not self.attempts[scenario.name]:
+                self.skips[scenario.name] = HOPELESS
+            self._conclude(scenario)
 
     def _met_itself(self) -> bool:
         """Whether the program uses Kafka transactions, and was on the same ground twice at once."""
@@ -244,7 +259,7 @@ class Grading:
         """Play a scenario as often as it needs, each time on a ground that is free. A repeat queues
         up behind the other scenarios: they may tell by then that the program is hopeless, and the
         repeat mostly takes twice the patience."""
-        attempts = self.attempts[scenario.name] = []
+        attempts = self.attempts.setdefault(scenario.name, [])
         while self._is_open(attempts):
             ground = await free.get()
             try:
@@ -252,15 +267,15 @@ class Grading:
                     attempts.append(await self._attempt(scenario, attempts, ground))
             finally:
                 free.put_nowait(ground)
-        if self._met_itself():
-            return
-        if attempts:
-            hopeless = self._is_hopeless()
-            outcome = conclude(scenario.name, attempts, self.checks, hopeless=hopeless)
-            self._tell(scenario, "done", outcome.verdict)
-        else:
-            self.skips[scenario.name] = HOPELESS
-            self._tell(scenario, "done", "INCONCLUSIVE")
+        if not self._is_hopeless() and not self._met_itself():
+            self._conclude(scenario)
+
+    def _conclude(self, scenario: Scenario) -> None:
+        """Say how a scenario ended."""
+        self.done.add(scenario.name)
+        name, hopeless = scenario.name, self._is_hopeless()
+        outcome = outcome_of(name, self.skips, self.attempts, self.checks, hopeless=hopeless)
+        self._tell(scenario, "done", outcome.verdict)
 
     def _is_open(self, attempts: Sequence[Attempt]) -> bool:
         """Whether a scenario with these attempts is to be played once more."""
@@ -375,16 +390,28 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def outcome_of(
+    name: str,
+    skips: Mapping[str, str],
+    attempts: Mapping[str, Sequence[Attempt]],
+    checks: Sequence[str],
+    *,
+    hopeless: bool,
+) -> ScenarioOutcome:
+    """The outcome of one scenario, played or not. Pure."""
+    if name in skips:
+        return skipped(name, skips[name], checks)
+    return conclude(name, attempts[name], checks, hopeless=hopeless)
+
+
 def conclude_all(
     challenge: Challenge, run: Mapping[str, Any], attempts: Mapping[str, Sequence[Attempt]]
 ) -> Report:
     """The report on a run from its attempts. Pure."""
     checks = [use.id for use in challenge.checks]
     hopeless = is_hopeless([a for each in attempts.values() for a in each])
-    outcomes: list[ScenarioOutcome] = [
-        skipped(name, run["skips"][name], checks)
-        if name in run["skips"]
-        else conclude(name, attempts[name], checks, hopeless=hopeless)
+    outcomes = [
+        outcome_of(name, run["skips"], attempts, checks, hopeless=hopeless)
         for name in run["scenarios"]
     ]
     driver = run.get("driver", "process")  # runs of before there were two do not tell

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 MOST_RESTARTS = 5
 RESTART_AFTER_S = 0.3
 CONNECT_S = 10.0
-# Whoever has had a CPU for so much of its time is still at work, and was kept from it by others: a
-# JVM on a machine with nine times as much to do as it can. But not for ever.
+# Whoever used a CPU, or was ready and waited for one, for so much of its time is still at work, and
+# was kept from it by others: a JVM on a machine with many times as much to do as it can. Not for
+# ever, though.
 AT_WORK = 0.2
 MOST_START_S = 2 * CONNECT_S  # as long as with the doubled patience of a repeat
 PRINTED_TOO_MUCH = "it printed more than it may"
@@ -35,10 +36,11 @@ GRACE_S = 5.0  # as the statements say
 LINE_CHARS = 300
 
 
-def may_take(waited: float, used: float, patience: float) -> bool:
+def may_take(waited: float, wanted: float, patience: float) -> bool:
     """Whether a program may take so long, in seconds of the fair clock, to connect, when it has
-    used so many seconds of CPU since its start. `patience` multiplies the usual limit."""
-    is_at_work = waited <= MOST_START_S and used >= AT_WORK * waited
+    used or waited for a CPU for so many seconds since its start. `patience` multiplies the usual
+    limit."""
+    is_at_work = waited <= MOST_START_S and wanted >= AT_WORK * waited
     return waited <= CONNECT_S * patience or is_at_work
 
 
@@ -71,6 +73,11 @@ class Instance:
         return self.cpu_seconds + (self._box.cpu_seconds if self._box else 0.0)
 
     @property
+    def _starved_now(self) -> float:
+        """Seconds that the processes it has now were ready and waited for a CPU."""
+        return self._box.starved_seconds if self._box else 0.0
+
+    @property
     def is_starting(self) -> bool:
         """Whether its program has not opened a connection to the broker yet, and may take its time
         for it: 10 s, as the statement says, or more while it is short of CPU."""
@@ -83,7 +90,7 @@ class Instance:
                 c.service == "kafka" and c.instance == self.name and c.n > number
                 for c in history.of(Connection)
             )
-            and may_take(waited, self.cpu_now - used, self._lab.patience)
+            and may_take(waited, self.cpu_now - used + self._starved_now, self._lab.patience)
         )
 
     def _must_end(self) -> bool:

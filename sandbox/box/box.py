@@ -10,6 +10,7 @@ from sandbox.box import pidfd
 from sandbox.box.drivers import driver
 from sandbox.box.ending import how_it_ended
 from sandbox.box.fds import readable
+from sandbox.box.group import run_delay
 from sandbox.box.keeper import keeper
 from sandbox.box.launched import DEFAULT_ENV, Inside, Launched
 from sandbox.box.output import Budget, Lines, Metered, OnBytes, OnLine, Pieces
@@ -82,6 +83,12 @@ class Box:
     def cpu_seconds(self) -> float:
         """CPU time consumed so far by all processes of the box."""
         return self._group.cpu_seconds
+
+    @property
+    def starved_seconds(self) -> float:
+        """How long the threads that it has now were ready to run and waited for a CPU, all
+        together; 0 where the kernel does not say."""
+        return run_delay(self._group.pids())
 
     async def connect(self, port: int) -> socket.socket:
         """Return a non-blocking socket connected to 127.0.0.1:port inside.

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -71,6 +71,11 @@ class CgroupV1:
             for name in ("max_usage", "limit")
         )
         return most + LARGEST_CHARGE > limit
+
+    def pids(self) -> Sequence[int]:
+        with contextlib.suppress(FileNotFoundError):
+            return cgroupfs.members(self._dir["pids"])
+        return []
 
     @property
     def cpu_seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,6 +61,11 @@ class CgroupV2:
         if cgroupfs.keyed(self._dir / "pids.events")["max"]:
             return "pids"
         return None
+
+    def pids(self) -> Sequence[int]:
+        with contextlib.suppress(FileNotFoundError):
+            return cgroupfs.members(self._dir)
+        return []
 
     @property
     def cpu_seconds(self) -> float:

@@ -4,6 +4,8 @@ Three kinds, the strongest that this machine allows: control groups version 1, v
 where those cannot be written, the process tree itself, watched from outside.
 """
 
+import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -12,6 +14,20 @@ Exceeded = Literal["memory", "pids"]
 # What is not the program in the group of its box: bubblewrap's monitor and its init; the engine's
 # init, and then one program has a place more.
 OVERHEAD_PIDS = 2
+
+
+def run_delay(pids: Iterable[int]) -> float:
+    """How many seconds the living threads of these processes were ready to run and waited for a
+    CPU, all together (`run_delay` of the kernel's scheduler statistics). A process that is gone, or
+    a kernel without those, counts as 0."""
+    files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(map(_waited_ns, files)) / 1e9
+
+
+def _waited_ns(schedstat: Path) -> int:
+    with contextlib.suppress(OSError):
+        return int(schedstat.read_text().split()[1])
+    return 0
 
 
 class Group(Protocol):
@@ -35,6 +51,9 @@ class Group(Protocol):
 
     def exceeded(self) -> Exceeded | None:
         """Return the limit that the group went over so far, None when it kept to both."""
+
+    def pids(self) -> Sequence[int]:
+        """The processes of it that live, as this process counts them; none after `remove`."""
 
     @property
     def cpu_seconds(self) -> float:

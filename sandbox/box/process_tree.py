@@ -9,7 +9,7 @@ import contextlib
 import os
 import resource
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -49,16 +49,16 @@ class ProcessTree:
         most = self._limits.pids + 2
         resource.prlimit(init, resource.RLIMIT_NPROC, (most, most))
 
-    def _pids(self) -> Iterator[int]:
+    def pids(self) -> Sequence[int]:
         """Return the processes of the program: all below init."""
-        waiting = _children(self._init)
+        found, waiting = list[int](), _children(self._init)
         while waiting:
-            pid = waiting.pop()
-            yield pid
+            found.append(pid := waiting.pop())
             waiting += _children(pid)
+        return found
 
     def _seen(self) -> dict[int, Seen]:
-        return {pid: seen for pid in self._pids() if (seen := _look(pid))}
+        return {pid: seen for pid in self.pids() if (seen := _look(pid))}
 
     async def freeze(self) -> None:
         while any(seen.state not in "TZX" for seen in self._seen().values()):
@@ -69,7 +69,7 @@ class ProcessTree:
         self._signal(signal.SIGCONT)
 
     def _signal(self, signum: int) -> None:
-        for pid in self._pids():
+        for pid in self.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
 
@@ -80,7 +80,7 @@ class ProcessTree:
     def exceeded(self) -> Exceeded | None:
         seen = self._seen().values()
         self._count_cpu(seen)
-        if sum(map(_memory_kb, self._pids())) > self._limits.memory_mb << 10:
+        if sum(map(_memory_kb, self.pids())) > self._limits.memory_mb << 10:
             return "memory"
         if sum(one.threads for one in seen) > self._limits.pids:
             return "pids"

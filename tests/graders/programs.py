@@ -78,6 +78,12 @@ FORGETFUL = GOOD.replace(
 
 SLOW_TO_START = f"import time\ntime.sleep(8)\n{GOOD}"
 
+BROKEN_SOMETIMES = f"""
+import os
+if os.environ["INSTANCE_ID"] == "broken":
+    raise SystemExit("no configuration found")
+{GOOD}"""
+
 ADD_TO_BALANCE = """
             db.execute(
                 "insert into balances values (%(account)s, %(amount)s) on conflict (account)"

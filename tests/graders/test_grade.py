@@ -24,6 +24,7 @@ from sandbox.pool import Pool
 from tests.graders.challenge import a_tale, challenge, payments
 from tests.graders.programs import (
     BALANCES_LATER,
+    BROKEN_SOMETIMES,
     EVERY_TURN,
     FORGETFUL,
     GOOD,
@@ -157,6 +158,32 @@ async def test_a_program_may_take_its_time_to_start(grader: Grader):
     report = await grader(SLOW_TO_START, a_tale)
     assert report.verdict == "PASS", report.data["headline"]
     assert report.data["scenarios"][0]["attempts"] == 1
+
+
+async def test_a_program_that_seemed_hopeless_is_played_on_when_one_story_goes_well(grader: Grader):
+    async def starts_badly(lab: Lab) -> None:
+        """Its first instance gives up. Exposes nothing."""
+        history = grader.folder / f"{lab.scenario.name}.1.jsonl"
+        await lab.start("app" if history.exists() else "broken")
+        await lab.send("payments", payments(lab.rng, 2), partition=0)
+        await lab.settle()
+
+    async def starts_badly_too(lab: Lab) -> None:
+        """The same. Exposes nothing."""
+        await starts_badly(lab)
+
+    async def is_slow(lab: Lab) -> None:
+        """Goes well when the others have ended. Exposes nothing."""
+        for other in (starts_badly, starts_badly_too):
+            while not (grader.folder / f"{other.__name__}.1.jsonl").exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await a_tale(lab)
+
+    report = await grader(BROKEN_SOMETIMES, starts_badly, starts_badly_too, is_slow, once_more)
+    assert report.verdict == "WARN", report.data["headline"]
+    assert [s["attempts"] for s in report.data["scenarios"]] == [3, 3, 1, 1]
+    done = [e["name"] for e in grader.events if e["type"] == "scenario" and e["state"] == "done"]
+    assert sorted(done) == ["is_slow", "once_more", "starts_badly", "starts_badly_too"]
 
 
 async def test_a_forgetful_program_fails_by_its_check_alone(grader: Grader):

@@ -6,7 +6,7 @@ from graders.instance import may_take
 
 
 @pytest.mark.parametrize(
-    ("waited", "used", "patience", "may"),
+    ("waited", "wanted", "patience", "may"),
     [
         (10.0, 0.0, 1.0, True),
         (10.1, 1.0, 1.0, False),  # it sleeps, or waits for something
@@ -18,6 +18,6 @@ from graders.instance import may_take
     ],
 )
 def test_whoever_is_short_of_cpu_may_take_longer(
-    waited: float, used: float, patience: float, may: bool
+    waited: float, wanted: float, patience: float, may: bool
 ):
-    assert may_take(waited, used, patience) is may
+    assert may_take(waited, wanted, patience) is may

@@ -177,6 +177,27 @@ async def test_cpu_time_is_counted_also_after_the_end(start):
     assert 0.3 <= run.box.cpu_seconds < 3  # without cgroups, of the last look
 
 
+CROWD = """
+import os
+for _ in range(3):
+    os.fork()
+print("busy", flush=True)
+while True:
+    pass
+"""
+
+
+async def test_who_waits_for_a_cpu_is_starved_and_who_sleeps_is_not(start):
+    crowd, asleep = await start(CROWD), await start(command=SLEEP)
+    await crowd.printed(8)
+    began = [run.box.starved_seconds for run in (crowd, asleep)]
+    while crowd.box.starved_seconds < began[0] + 0.5:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert asleep.box.starved_seconds < began[1] + 0.25
+    await crowd.box.kill()
+    assert crowd.box.starved_seconds == 0
+
+
 @pytest.mark.parametrize("delay", [0, 0.002, 0.005, 0.01, 0.015])
 async def test_cancelled_start_leaves_no_box(start, own_state: Path, delay):
     starting = asyncio.create_task(start(command=SLEEP))
