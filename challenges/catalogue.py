@@ -119,7 +119,7 @@ def load_folder(folder: Path, module: ModuleType) -> Challenge:
         schema_sql=read(folder / "schema.sql"),
         effects=tuple(effect(entry, file) for entry in told.effects),
         states=build_each(StateTable, told.states, f"{file}: states"),
-        checks=tuple(check_use(id, use, file) for id, use in told.checks.items()),
+        checks=tuple(check_use(id, use, told.checks, file) for id, use in told.checks.items()),
         scenarios=tuple(scenario(entry, module, file) for entry in told.scenarios),
         expected=member(module, "expected"),
         fold=member(module, "fold"),
@@ -175,8 +175,12 @@ def projection(table: Mapping[str, Any], module: ModuleType, where: str) -> dict
     return {"projection": spec, "project": member(module, "project")}
 
 
-def check_use(id: str, use: Mapping[str, Any], file: Path) -> CheckUse:
+def check_use(id: str, use: Mapping[str, Any], counted: Iterable[str], file: Path) -> CheckUse:
     known(id, CHECKS, f"{file}: checks")
+    other = CHECKS[id].leaves_to
+    if other and other not in counted:
+        why = f"{id} leaves some of what it finds to {other}, so that must count too"
+        raise CatalogueError(f"{file}: checks: {other!r} is missing; {why}")
     found = build(CheckUse, {"id": id, **use}, f"{file}: checks.{id}")
     known(found.skill, SKILLS, f"{file}: checks.{id}.skill")
     return found

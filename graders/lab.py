@@ -19,7 +19,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -63,6 +63,9 @@ from sandbox.box import Limits
 from sandbox.gateway import AnswerFaultBuilder, CallFaultBuilder, Fault, FaultBuilder, Gateway
 from sandbox.gateway.gateway import KAFKA_PORT
 from sandbox.postgres import Database
+
+if TYPE_CHECKING:
+    from graders.participants import Participant
 
 # How long an answer may take, and how soon a client asks again that got none.
 ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
@@ -133,6 +136,7 @@ class Lab:
     on_event: OnEvent
     instances: dict[str, Instance] = field(default_factory=dict)
     promises: set[asyncio.Task[None]] = field(default_factory=set)
+    participants: list["Participant"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._course = Course(self.history)
@@ -593,6 +597,9 @@ class Lab:
         for instance in self.instances.values():
             if instance.frozen:
                 await instance.thaw()
+        for participant in self.participants:
+            if participant.silent:
+                await participant.heal()
         await until_at_work(self)
         await self.send_sentinels()
         await settle(self, waited_already=True)

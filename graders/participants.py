@@ -89,6 +89,7 @@ class Participant:
 
     def attend(self, topic: str) -> None:
         """Take up what the program writes to this topic from now on."""
+        self.lab.participants.append(self)
         self.lab.react(topic, self._take)
 
     def silence(self) -> None:

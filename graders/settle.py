@@ -5,10 +5,10 @@ and none of a log is owed, each group's position lies past every record that it 
 partitions are owned by living instances, and whoever was evicted has joined again. When that stays
 so for 0.6 s the run is quiet; the good case costs no more. Otherwise the wait goes on while there
 is progress (new effects, positions, records handed out, calls to outside services, up to ten about
-one thing, instances that are starting), at most 60 s, and ends when there was none for 7 s: longer
-than the usual commit timer of 5 s. An effect that is missing although the position lies past
-everything can only come late by a retry inside the program, so 3.5 s must do for it, and for state
-that is written apart from the effects.
+one thing, instances that are starting or take their place in the group for the first time since),
+at most 60 s, and ends when there was none for 7 s: longer than the usual commit timer of 5 s. An
+effect that is missing although the position lies past everything can only come late by a retry
+inside the program, so 3.5 s must do for it, and for state that is written apart from the effects.
 Where the statement allows pauses (`timer_s`), one and a half of them are waited in addition. All
 times are multiplied by the run's patience.
 
@@ -43,6 +43,7 @@ from graders.facts import (
     Output,
     Performed,
     Process,
+    Producer,
     Sent,
 )
 from graders.history import History
@@ -63,6 +64,8 @@ MOST_CALLS = 10
 # A program that has written more than this, for itself and for each event sent, is in a loop.
 LOOP, LOOP_EACH = 200, 20
 TIMERS = 1.5  # how many of the statement's longest pauses may pass before silence means anything
+Step = Joined | Assigned | Producer
+BEGINS = ("started", "restarted")
 ENDS = ("exited", "killed", "stopped", "abandoned")
 
 
@@ -78,6 +81,7 @@ class Position:
     calls: int
     deeds: int
     ends: int
+    took_up: frozenset[tuple[str, type[Step]]]
 
     @property
     def is_complete(self) -> bool:
@@ -123,6 +127,21 @@ class Course:
             calls=sum(call.number <= MOST_CALLS for call in self.history.of(Call)),
             deeds=len({deed.id for deed in self.history.of(Performed)}),
             ends=sum(p.what in ENDS for p in self.history.of(Process)),
+            took_up=self.took_up(),
+        )
+
+    def took_up(self) -> frozenset[tuple[str, type[Step]]]:
+        """The steps to work that the instances have taken since each was last started, however
+        often. On a starved machine each step takes long."""
+        begins = [p for p in self.history.of(Process) if p.what in BEGINS]
+        started = {begin.instance: begin.n for begin in begins}
+        steps: list[Step] = [
+            *self.history.of(Joined),
+            *(a for a in self.history.of(Assigned) if a.partitions),
+            *self.history.of(Producer),
+        ]
+        return frozenset(
+            (step.instance, type(step)) for step in steps if step.n > started.get(step.instance, 0)
         )
 
     def ends(self) -> dict[Share, list[int]]:
@@ -230,7 +249,7 @@ def all_have_returned(lab: "Lab") -> bool:
 
 def is_fresh_start(fact: Joined | Process) -> bool:
     """Whether an instance has joined, or its process has ended or begun: it is no zombie then."""
-    return isinstance(fact, Joined) or fact.what in (*ENDS, "started", "restarted")
+    return isinstance(fact, Joined) or fact.what in (*ENDS, *BEGINS)
 
 
 async def until_at_work(lab: "Lab") -> None:

@@ -64,6 +64,7 @@ def test_an_unknown_challenge_names_the_known_ones() -> None:
         ('needs = ["redelivery"]', 'needs = ["luck"]', "needs: 'luck'"),
         ('name = "steady_run"', 'name = "steady_walk"', "'steady_walk'"),
         ("EFF-1 =", "EFF-99 =", "checks: 'EFF-99'"),
+        ("COM-3 =", "GRD-2 =", "checks: 'COM-3' is missing; COM-1 leaves"),
         ("{ weight = 4,", "{ wait = 4,", "checks.EFF-1: unknown key 'wait'"),
         ('skill = "Distributed patterns"', 'skill = "Luck"', "checks.EFF-1.skill: 'Luck'"),
         ("[[topics]]", "[limits]\nmemory_mb = 1.5\n[[topics]]", "limits: 'memory_mb'"),

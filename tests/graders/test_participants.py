@@ -21,6 +21,7 @@ class QuietLab:
         self.answers: list[tuple[str, str]] = []
         self.stories: list[str] = []
         self.promises: set[asyncio.Task[None]] = set()
+        self.participants: list[Participant] = []
 
     async def answer(self, topic: str, id: str, key: str, value: Mapping[str, Any]) -> None:
         self.answers.append((id, value["status"]))

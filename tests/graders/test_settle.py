@@ -65,6 +65,38 @@ async def test_an_effect_that_comes_to_light_prolongs_the_wait() -> None:
     assert not await Watch(lab, stuck_s=0.0).is_over()  # type: ignore[arg-type]
 
 
+MEMBER = {"instance": "app", "group": "g", "member": "m", "generation": 1}
+STEPS = [
+    ("joined", {**MEMBER, "protocol": "classic"}),
+    ("assigned", {**MEMBER, "partitions": [["in.1", 0]]}),
+    ("producer", {"instance": "app", "transactional_id": None, "producer_id": 7, "epoch": 0,
+                  "outcome": "accepted", "error": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "fields"), STEPS)
+async def test_a_step_to_work_is_progress_once_in_each_life(kind: str, fields: dict[str, Any]):
+    history = Busy().history
+    course = Course(history)
+
+    def moves(kind: str, **fields: Any) -> bool:
+        before = course.position({})
+        history.append(kind, **fields)
+        return course.position({}) != before
+
+    assert moves(kind, **fields)
+    assert not moves(kind, **fields)
+    history.append("process", instance="app", what="restarted")
+    assert moves(kind, **fields)
+
+
+async def test_to_be_given_nothing_is_no_step_to_work():
+    course = Course(Busy().history)
+    before = course.position({})
+    course.history.append("assigned", **MEMBER, partitions=[])
+    assert course.position({}) == before
+
+
 async def test_a_commit_that_repeats_what_is_committed_is_no_unrest() -> None:
     history = Busy().history
     course, seen = Course(history), []
