@@ -630,6 +630,31 @@ async def shipping_shared(lab: Lab) -> None:
     await lab.aftershock()
 
 
+async def cancelled_as_it_ships(lab: Lab) -> None:
+    """Two instances of shipping: while one sends an order's goods, and the database lets that wait,
+    the other hears that the order is cancelled. Exposes programs that look how an order ended and
+    decide, without a lock in between, so that it is shipped and fails."""
+    payments = Payments(lab)
+    await open_shop(lab)
+    await lab.start("shipping-2", app="shipping")
+    await lab.until_shared(3, why="two instances of shipping to share the topics")
+    placed = order(lab.rng, id=id_of_partition_1(lab.rng))
+    delivering = await lab.sink.hold("deliveries", row={"order_id": placed.id})
+    await lab.send("orders", [placed], partition=0)
+    reserved = announced(placed.id, "StockReserved")
+    await lab.until(reserved, within=15, why="the goods to be reserved")
+    await payments.charge_at_once([placed])
+    await lab.until(held(delivering), within=15, why="shipping to send the goods")
+    await lab.send("orders", [cancellation(lab.rng, placed)], partition=0)
+    failed = announced(placed.id, "OrderFailed")
+    await lab.reached(waited_for(delivering) | failed, within=TEMPTATION_S)
+    await delivering.release()
+    await lab.reached(announced(placed.id, "OrderShipped"), within=USUALLY_S)
+    payments.attend()
+    await lab.settle()
+    await lab.aftershock()
+
+
 async def late_service(lab: Lab) -> None:
     """Shipping is started when orders are placed, reserved and paid, and one is cancelled. Exposes
     programs that begin at the end of a topic."""
