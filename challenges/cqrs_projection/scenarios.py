@@ -589,6 +589,50 @@ async def ask_at_commits(
     commit.cancel()
 
 
+async def changed_over_meanwhile(lab: Lab) -> None:
+    """A rebuild has read all there was, and could change to the new view, while the database lets
+    a newer record's commit wait. Exposes programs that write into the view that was the current
+    one when they looked: the record is in the old view then, and its offset in the new one."""
+    customers = some_customers(lab.rng)
+    ids = ids_of(customers)
+    known = await lab.send(CUSTOMERS, customers)
+    known += await lab.send(ORDERS, a_history(lab.rng, ids))
+    app = await lab.start("app")
+    await until_included(lab, app, ids[0], known)
+    await lab.reached(committed_past_all(known), within=USUALLY_S)
+    first = lab.gateway.fault("Fetch", times=None, where=from_the_start(known)).hold_response()
+    generation = await rebuild(lab, app)
+    await lab.reached(held(first), within=USUALLY_S)
+    order, partition = large(lab.rng, ids[0]), lab.rng.randrange(PARTITIONS[ORDERS])
+    commit = await lab.sink.hold(REVIEWS, row={"event_id": order.id}, at="commit")
+    await lab.send(ORDERS, [order], partition)
+    await lab.until(held(commit), why="a review to be written")
+    # The rebuild gets what is on its way already, and not the new record.
+    further = lab.gateway.fault("Fetch", times=None).hold()
+    began = len(lab.history)
+    first.release()
+    await lab.reached(handed_since(began, known), within=USUALLY_S)
+    await ask_whether_rebuilt(lab, app, generation, ids[0])
+    await commit.release()
+    further.release()
+    more = await lab.send(ORDERS, [placed(lab.rng, ids[0])], partition)
+    await until_included(lab, app, ids[0], more)
+    await until_rebuilt(lab, app, generation, ids)
+    await survey(lab, app, ids)
+    await the_end(lab, app, ids)
+
+
+async def ask_whether_rebuilt(lab: Lab, app: Instance, generation: int | None, id: str) -> None:
+    """Ask whether the new view answers, and about a customer, for a while or until it does. A
+    program that does nothing else while it waits for its database gives no answer."""
+    deadline = lab.history.clock.now() + CHANGES_OVER_S
+    while lab.history.clock.now() < deadline:
+        asked = await lab.ask(app, "GET", f"/generations/{generation}", within=WRITES_S)
+        await lab.ask(app, "GET", path_of(id), within=WRITES_S)
+        if asked.status == 200:
+            return
+
+
 async def fast_rebuild(lab: Lab) -> None:
     """Kafka lets the live view wait, while a rebuild reads on and overtakes it. Exposes programs in
     which the new view's positions say what was reviewed, so that large orders are never reviewed,

@@ -475,13 +475,15 @@ async def zombie(lab: Lab) -> None:
 
 async def two_instances(lab: Lab) -> None:
     """Two instances share the orders; one is killed while it waits for replies, which the other
-    then reads; when all is over, the orders come again. Exposes sagas that live in one instance's
-    memory, and programs that know no orders again but those that they began or loaded."""
+    then reads, but for one that is lost; when all is over, the orders come again. Exposes sagas
+    that live in one instance's memory, patience that only the instance has which began the order,
+    and programs that know no orders again but those that they began or loaded."""
     services = Services(lab)
     events = orders(lab.rng, 12)
     gate = Gate(lab, "an instance to be killed")
     for event in events[:6]:
-        services.script(event.id, "charge", answers_when=gate.opened)
+        lost = int(event is events[0])
+        services.script(event.id, "charge", answers_when=gate.opened, lost=lost)
     await lab.start("first")
     await lab.start("second")
     await lab.until_shared(2, why="two instances to share the partitions")
