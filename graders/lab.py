@@ -69,6 +69,7 @@ if TYPE_CHECKING:
 
 # How long an answer may take, and how soon a client asks again that got none.
 ANSWER_S, ASK_AGAIN_S = 5.0, 0.1
+LOOK_S = 0.25  # how often to ask whether an instance is still starting
 STILL_S = 2.0  # without a sign of progress
 SHARE_S, MORE_S = 10.0, 5.0  # for two instances to divide the partitions, or not to
 REPLACED_S = 8.0  # for one instance to get another's partitions
@@ -259,8 +260,11 @@ class Lab:
 
     async def until(self, condition: Condition, within: float = 10.0, why: str = "") -> None:
         """Wait for a condition of `graders.conditions`. Raises NotExercised after `within` seconds
-        (the scenario then says nothing about the program), or at once when the program is gone."""
+        (the scenario then says nothing about the program), or at once when the program is gone.
+        The time in which an instance is starting does not count."""
         over = Condition("", lambda history: condition.holds(history) or self.is_gone())
+        while self._is_starting() and not over.holds(self.history):
+            await self.history.wait_for(over.holds, LOOK_S)
         await self.history.wait_for(over.holds, within * self.patience)
         if condition.holds(self.history):
             return
@@ -562,12 +566,13 @@ class Lab:
         ended = any(i.abandoned for i in instances) and not any(i.alive for i in instances)
         return ended or self._never_connected()
 
+    def _is_starting(self) -> bool:
+        return any(i.is_starting for i in self.instances.values())
+
     def _never_connected(self) -> bool:
-        living = [i for i in self.instances.values() if i.alive]
-        is_waited_for = not living or any(i.is_starting for i in living)
-        return not is_waited_for and not any(
-            c.service == "kafka" for c in self.history.of(Connection)
-        )
+        is_alive = any(i.alive for i in self.instances.values())
+        connected = any(c.service == "kafka" for c in self.history.of(Connection))
+        return is_alive and not connected and not self._is_starting()
 
     def environment(self, instance: str, app: str) -> dict[str, str]:
         """What an instance sees of the world, started as one of the challenge's apps."""
