@@ -208,7 +208,8 @@ async def quiet_day(lab: Lab) -> None:
     ):
         await withdraw(lab, app, withdrawal(lab.rng, account, amount, expects))
     await look(lab, app, account)
-    await withdraw(lab, app, withdrawal(lab.rng, account_name(lab.rng), 1))
+    for expects in (None, 0):
+        await withdraw(lab, app, withdrawal(lab.rng, account_name(lab.rng), 1, expects))
     await look(lab, app, account_name(lab.rng))
     await lab.settle()
     await lab.aftershock()
@@ -260,7 +261,8 @@ async def old_log(lab: Lab) -> None:
     """A log in format 1, goes on in format 2; of one account it is longer than its snapshot, of
     another it has none. Exposes programs that convert it wrongly or not on every way (state,
     history, the past, decisions, after a snapshot), that convert it where it lies, that rely on a
-    snapshot, that do not know its commands again, or that publish what was published long ago."""
+    snapshot, that take one of what came after its version too, that do not know its commands again,
+    or that publish what was published long ago."""
     old, twin = account_name(lab.rng), account_name(lab.rng)
     # Amounts that a binary fraction does not hold: 0.29 * 100 is 28.999999999999996.
     amounts = [100_110, -435, 29, *ups_and_downs(lab.rng, 12), -58]
@@ -280,10 +282,11 @@ async def old_log(lab: Lab) -> None:
     await look(lab, app, old, f"version={lab.rng.randrange(4, 12)}")
     first = {"id": log[0]["command_id"], "account": old, "amount": amounts[0]}
     await lab.send("deposits", [Event(first["id"], old, first, expect={})])  # sent again
-    sent = await lab.send("deposits", [deposit(lab.rng, old, 1_000) for _ in range(4)])
+    past_a_snapshot = [deposit(lab.rng, old, 1_000) for _ in range(6)]
+    sent = await lab.send("deposits", past_a_snapshot)
     sent += await lab.send("deposits", [deposit(lab.rng, twin, 3_000_000_000)])
     await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
-    balance = sum(amounts) + 4_000
+    balance = sum(amounts) + 6_000
     await withdraw(lab, app, Withdrawal(log[1]["command_id"], old, 435))  # asked again
     for amount in (balance + 1, balance - 250, 251, 250):
         await withdraw(lab, app, withdrawal(lab.rng, old, amount))
@@ -492,9 +495,10 @@ async def let_both_go(lab: Lab, append: SinkFault, done: Condition, other: Condi
 
 
 async def killed_before_append(lab: Lab) -> None:
-    """SIGKILL while the append of a withdrawal, and then of a deposit, waits in the database, and
-    the commit of a withdrawal that nobody asks for again. Exposes programs that answer, publish, or
-    commit the offset, before the event is in the log."""
+    """SIGKILL while the append of a withdrawal, and then of a deposit with those of others behind
+    it, waits in the database, and the commit of a withdrawal that nobody asks for again. Exposes
+    programs that answer, publish, or commit the offset, before the event is in the log, also when
+    they commit the offset of a later one that is."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -508,7 +512,8 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
     money = deposit(lab.rng, account)
     append = await lab.sink.hold(LOG, row={"command_id": money.id})
-    (sent,) = await lab.send("deposits", [money])
+    behind = [deposit(lab.rng, account_name(lab.rng)) for _ in range(6)]
+    sent, *_ = await lab.send("deposits", [money, *behind], sent.partition)
     await lab.until(held(append), why="the deposit to be appended")
     await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await killed(lab, app, append)

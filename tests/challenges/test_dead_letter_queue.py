@@ -12,6 +12,7 @@ from challenges.dead_letter_queue.scenarios import (
     NO_LONGER_MADE,
     Shipping,
     broken,
+    by_hand,
     expected,
     identify,
     no_orders,
@@ -55,8 +56,18 @@ def is_order(value: bytes) -> bool:
 def test_no_poison_is_an_order_and_no_two_are_alike() -> None:
     ids, values = zip(*no_orders(RNG(1)), *no_orders(RNG(2)), strict=True)
     assert not any(map(is_order, values))
-    assert len(set(values)) == len(set(ids)) == len(ids) == 30
+    assert len(set(values)) == len(set(ids)) == len(ids) == 38
     assert is_order(json.dumps(order(RNG(1)).value).encode())
+
+
+def test_an_order_from_another_hand_says_the_same_in_other_bytes() -> None:
+    usual = order(RNG(1))
+    other = by_hand(usual)
+    assert other.payload and other.payload != usual.payload
+    found = json.loads(other.payload)
+    assert json.dumps(found).encode() != other.payload
+    assert found == {**usual.value, "note": found["note"]}
+    assert other.expect is None and other.value == usual.value
 
 
 def test_poison_is_a_dead_letter_and_a_tombstone_is_nothing() -> None:
@@ -118,6 +129,8 @@ async def test_the_service_takes_any_request(asked: HttpRequest, status: int) ->
         ({}, ""),
         ({"item": NO_LONGER_MADE[0]}, "no longer made"),
         ({"item": ""}, "item is no text"),
+        ({"customer": 7}, ""),  # so that who asks for it is found out
+        ({"quantity": 2.5}, ""),
         ({"quantity": 0}, "quantity"),
         ({"quantity": 1001}, "quantity"),
         ({"quantity": "2"}, "quantity"),
