@@ -26,6 +26,7 @@ CUSTOMERS, ORDERS, REVIEWS = "customers", "orders", "reviews"
 REBUILD = "/rebuild"
 PARTITIONS = {CUSTOMERS: 2, ORDERS: 3}
 LARGE = 100_000
+HUGE = 3_000_000_000  # more than four bytes hold
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0
@@ -322,13 +323,14 @@ async def ask_meanwhile(lab: Lab, app: Instance, id: str, nth: int) -> None:
 
 async def deleted(lab: Lab) -> None:
     """Customers are deleted and announced again, with orders before, between and after, and older
-    ones changed in between. Exposes programs that ignore tombstones or fall over them, and that
-    forget the orders with the customer."""
+    ones changed in between; one order is huge. Exposes programs that ignore tombstones or fall over
+    them, that forget the orders with the customer, and whose cents have four bytes."""
     customers = some_customers(lab.rng)
     ids = ids_of(customers)
     grow, go = ([placed(lab.rng, id) for id in ids] for _ in range(2))
     sent = await lab.send(CUSTOMERS, customers)
-    sent += await lab.send(ORDERS, [*a_history(lab.rng, ids), *grow, *go])
+    huge = placed(lab.rng, ids[1], HUGE)
+    sent += await lab.send(ORDERS, [*a_history(lab.rng, ids), *grow, *go, huge])
     app = await lab.start("app")
     await until_included(lab, app, ids[0], sent)
     gone = await lab.send(CUSTOMERS, [deletion(lab.rng, id) for id in ids])

@@ -32,6 +32,7 @@ USUALLY_S = 8.0
 COMMIT_TIMER_S = 6.0  # longer than the usual one
 ASKS = 4  # more often than a program asks before it cancels
 BUSY_TIMES = 6  # more often than a program asks that gives up some day
+HUGE = 3_000_000_000  # more than four bytes hold
 # Where each command goes, in the order of a completed and of a cancelled order.
 FORWARD = {
     "reserve": "stock-commands",
@@ -57,15 +58,20 @@ def fold(values: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return {}
 
 
-def order(rng: random.Random, customer: str | None = None, sku: str | None = None) -> Event:
-    """An order with an id of its own, of a drawn customer, article, quantity and amount."""
+def order(
+    rng: random.Random,
+    customer: str | None = None,
+    sku: str | None = None,
+    amount: int | None = None,
+) -> Event:
+    """An order with an id of its own; what is not given is drawn."""
     id = f"ord-{rng.getrandbits(48):012x}"
     value = {
         "id": id,
         "customer": customer or f"cus-{rng.randrange(6)}",
         "sku": sku or f"sku-{rng.randrange(4)}",
         "quantity": rng.randrange(1, 5),
-        "amount": rng.randrange(500, 50_000),
+        "amount": amount or rng.randrange(500, 50_000),
     }
     return Event(id, id, value)
 
@@ -182,10 +188,11 @@ async def duplicate_replies(lab: Lab) -> None:
 
 
 async def duplicate_orders(lab: Lab) -> None:
-    """The same order comes on every partition, and again when it is over. Exposes programs that
-    begin a second saga for it, or tell of its outcome again."""
+    """The same order comes on every partition, and again when it is over; one is of a huge amount.
+    Exposes programs that begin a second saga for it, or tell of its outcome again, and whose
+    amounts have four bytes."""
     services = Services(lab)
-    events = orders(lab.rng, 4)
+    events = [*orders(lab.rng, 4), order(lab.rng, amount=HUGE)]
     services.script(events[0].id, "ship", refuses=True)
     for partition in PARTITIONS:
         await lab.send("orders", events, partition)
