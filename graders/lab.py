@@ -263,7 +263,7 @@ class Lab:
         (the scenario then says nothing about the program), or at once when the program is gone.
         The time in which an instance is starting does not count."""
         over = Condition("", lambda history: condition.holds(history) or self.is_gone())
-        while self._is_starting() and not over.holds(self.history):
+        while self.is_starting() and not over.holds(self.history):
             await self.history.wait_for(over.holds, LOOK_S)
         await self.history.wait_for(over.holds, within * self.patience)
         if condition.holds(self.history):
@@ -566,13 +566,14 @@ class Lab:
         ended = any(i.abandoned for i in instances) and not any(i.alive for i in instances)
         return ended or self._never_connected()
 
-    def _is_starting(self) -> bool:
+    def is_starting(self) -> bool:
+        """Whether an instance is starting; on a starved machine that takes many times as long."""
         return any(i.is_starting for i in self.instances.values())
 
     def _never_connected(self) -> bool:
         is_alive = any(i.alive for i in self.instances.values())
         connected = any(c.service == "kafka" for c in self.history.of(Connection))
-        return is_alive and not connected and not self._is_starting()
+        return is_alive and not connected and not self.is_starting()
 
     def environment(self, instance: str, app: str) -> dict[str, str]:
         """What an instance sees of the world, started as one of the challenge's apps."""

@@ -336,9 +336,8 @@ class Watch:
             await self._ask()
             position = self.course.position(self._committed())
         # A participant that has something left to do is no standstill of the program's, nor is an
-        # instance that is still starting: on a starved machine that takes many times as long.
-        is_starting = any(i.is_starting for i in self.lab.instances.values())
-        if position != self.position or self.lab.promises or is_starting:
+        # instance that is still starting.
+        if position != self.position or self.lab.promises or self.lab.is_starting():
             self.position, self.moved = position, now
 
     async def _overlooked(self) -> bool:

@@ -41,6 +41,9 @@ class Busy:
     def is_gone(self) -> bool:
         return False
 
+    def is_starting(self) -> bool:
+        return False
+
 
 async def test_activity_without_progress_does_not_prolong_the_wait() -> None:
     lab = Busy()
