@@ -322,7 +322,7 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
                 by_key.setdefault(sent.key, effect)
     seen = by_key if one_effect_per_key(run) else {}
     found = []
-    for id in dict.fromkeys(id for _, id in run.missing):
+    for id in dict.fromkeys(id for table, id in run.missing if table not in run.dead_letters):
         was_read = any(run.fetch_of(place) for place in run.places[id])
         was_refused = refusal_before(run, id, len(run.history)) is not None
         if run.effect_rows(id) or was_refused or not was_read:

@@ -97,6 +97,15 @@ def test_poison_that_is_nowhere_is_dlq_1():
     assert "not in the dead-letter topic" in findings(history, "DLQ-1")[0].claim
 
 
+def test_poison_that_is_nowhere_while_its_twin_is_there_is_dlq_1_alone():
+    tale = begun()
+    tale.poison("bad-1", payload="?")
+    tale.poison("bad-2", payload="?")
+    tale.fetch("app", 0, 0, 1)
+    tale.bury("app", "bad-1")
+    assert verdicts(handled(tale, (0, 2))) == {"DLQ-1": FAIL}
+
+
 def test_poison_that_waits_is_not_accused():
     tale = begun()
     tale.poison("bad-1")
