@@ -22,7 +22,8 @@ FAIL = Verdict.FAIL
 CHECKED = (
     *HARNESS,
     *(id for id in CHECKS if id.startswith("DLQ")),
-    *("EFF-1", "EFF-2", "EFF-3", "ORD-1", "COM-2", "COM-4", "COM-5", "LIV-1", "GRD-1", "GRD-4"),
+    *("EFF-1", "EFF-2", "EFF-3", "EFF-4", "ORD-1", "COM-2", "COM-4", "COM-5", "LIV-1"),
+    *("GRD-1", "GRD-4"),
 )
 FEW = settings(
     max_examples=60,
