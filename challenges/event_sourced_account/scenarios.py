@@ -518,6 +518,7 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await killed(lab, app, append)
     await lab.reached(effect_of(sent, place=OUTSIDE), within=USUALLY_S)
+    await look(lab, app, account)  # a program that published before it was killed may be starting
     given_up = withdrawal(lab.rng, account, 1_000)
     commit = await lab.sink.hold(LOG, row={"command_id": given_up.id}, at="commit")
     lab.meanwhile(lab.ask(app, "POST", given_up.path, given_up.body))
