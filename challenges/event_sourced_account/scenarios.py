@@ -217,10 +217,11 @@ async def quiet_day(lab: Lab) -> None:
 
 
 async def as_of(lab: Lab) -> None:
-    """Questions about the past, of a log whose clocks step back, and of one with a snapshot.
-    Exposes programs that answer with the present, that order or choose events by their clocks, that
-    cut a moment to seconds or leave it out itself, that take the latest snapshot for each, or that
-    keep what they answered of a moment that is not over."""
+    """Questions about the past, of a log whose clocks step back, and of one with a snapshot, taken
+    by a machine whose clock is behind. Exposes programs that answer with the present, that order or
+    choose events by their clocks, that cut a moment to seconds or leave it out itself, that take
+    the latest snapshot for each, or that of its clock, or that keep what they answered of a moment
+    that is not over."""
     account, other = account_name(lab.rng), account_name(lab.rng)
     log = entries(lab.rng, account, ups_and_downs(lab.rng, 14))
     end = LONG_AGO + timedelta(minutes=14, milliseconds=400)
@@ -228,7 +229,12 @@ async def as_of(lab: Lab) -> None:
     for behind in (5, 10):  # written by a machine whose clock is behind
         log[behind]["recorded_at"] = stamp(LONG_AGO + timedelta(minutes=behind - 2, seconds=30))
     amounts = ups_and_downs(lab.rng, SNAPSHOT_EVERY + 3)
-    snapshot = {"account": other, "version": SNAPSHOT_EVERY, "balance": sum(amounts[:-3])}
+    snapshot = {
+        "account": other,
+        "version": SNAPSHOT_EVERY,
+        "balance": sum(amounts[:-3]),
+        "taken_at": stamp(LONG_AGO + timedelta(minutes=SNAPSHOT_EVERY - 1, seconds=30)),
+    }
     await lab.sink.fill(LOG, log)
     await lab.sink.fill(LOG, entries(lab.rng, other, amounts))
     await lab.sink.fill(SNAPSHOTS, [snapshot])
@@ -247,8 +253,10 @@ async def as_of(lab: Lab) -> None:
         datetime(2099, 1, 1, tzinfo=UTC),
     ):
         await look(lab, app, account, f"at={stamp(at)}")
-    for moment in (f"version={lab.rng.randrange(2, 20)}", "version=21", f"at={stamp(LONG_AGO)}"):
-        await look(lab, app, other, moment)
+    for version in (lab.rng.randrange(2, SNAPSHOT_EVERY), SNAPSHOT_EVERY + 1):
+        await look(lab, app, other, f"version={version}")
+    for at in (LONG_AGO, LONG_AGO + timedelta(minutes=SNAPSHOT_EVERY - 1, seconds=45)):
+        await look(lab, app, other, f"at={stamp(at)}")
     (more,) = await lab.send("deposits", [deposit(lab.rng, account)])
     await lab.until(effect_of(more, place=LOG), why="another deposit to be in the log")
     await look(lab, app, account, f"at={stamp(datetime(2099, 1, 1, tzinfo=UTC))}")
