@@ -76,11 +76,17 @@ from graders.projection import (
     read_rebuild,
     token_of,
 )
+from graders.spec import Row
 from graders.verdicts import Verdict
 
 SNAPSHOT = (
     "A view is right only together with the positions it stands for. Write both in one "
     "transaction, take no record that lies before the position, and read both in one snapshot."
+)
+ANEW = (
+    "A rebuild begins with nothing, neither rows nor positions: what was there before, or was left "
+    "by a rebuild that died, must not be counted again. And the view changes with all that it "
+    "claims: no record falls between the old one and the new."
 )
 
 
@@ -265,11 +271,12 @@ def not_exact(run: Run, check: str, wrong: Wrong, why: str) -> Finding:
     answer, told = wrong.answer, wrong.right
     about = [s for s in run.sent if answer.id in (s.key, s.value.get("customer"))]
     before = wrong.before
+    says_row, right_row = shown_apart(answer.row, told.row)
     return Finding(
         check,
         Verdict.FAIL,
-        claim=f"{answer.id} is answered with {show_row(answer.row)}; the records before the "
-        f"answer's positions add up to {show_row(told.row)}.",
+        claim=f"{answer.id} is answered with {says_row}; the records before the answer's positions "
+        f"add up to {right_row}.",
         brief="An answer is not what the records that it claims to include add up to.",
         first=FactRef(answer.asked.n, f"{answer.asked.instance} answers {says(answer.asked)}."),
         second=FactRef(told.n, f"The records before these positions: {show_row(told.row)}."),
@@ -281,7 +288,15 @@ def not_exact(run: Run, check: str, wrong: Wrong, why: str) -> Finding:
     )
 
 
-def show_row(row: Mapping[str, object] | None) -> str:
+def shown_apart(row: Row | None, right: Row | None) -> tuple[str, str]:
+    """A row and the right one for people: when there are both, only what differs."""
+    if row is None or right is None:
+        return show_row(row), show_row(right)
+    names = differs(row, right)
+    return show({name: row.get(name) for name in names}), show({n: right[n] for n in names})
+
+
+def show_row(row: Row | None) -> str:
     """A row for people."""
     return "no row" if row is None else show(dict(row))
 
@@ -299,13 +314,7 @@ def rebuilt(run: Run) -> Iterator[Finding]:
     yield from not_from_topics(views)
     for wrong in views.wrong:
         if blamed_on(views, wrong) == "PRJ-2":
-            yield not_exact(
-                run,
-                "PRJ-2",
-                wrong,
-                "A rebuild begins with nothing: empty tables and positions of its own. What was "
-                "there before, or was left by a rebuild that died, must not be counted again.",
-            )
+            yield not_exact(run, "PRJ-2", wrong, ANEW)
 
 
 def not_agreed(views: Views) -> Iterator[Finding]:
