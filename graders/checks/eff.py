@@ -38,9 +38,9 @@ counted once. Rows are compared by key, so order across keys does not matter; a 
 one with the values that the challenge gives for absence.
 
 **EFF-7 told-too-early.** A record tells of an event whose row in a table the grader had not let go
-by then, or had refused before: what is published must be durable. A row that came before the
-record, by the database's clock and with 50 ms to spare, clears it. It speaks only of rows that a
-fault of ours names.
+by then, or refused, and the row came later or never: what is published must be durable. A row that
+came before the record, by the database's clock and with 50 ms to spare, clears it; when exactly it
+was refused does not matter then. It speaks only of rows that a fault of ours names.
 
 **One worked history** (EFF-2):
 
@@ -59,7 +59,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from graders.checks.finding import MOST_SHOWN, FactRef, Finding, shorten
-from graders.checks.run import Run, differs, refusal_before
+from graders.checks.run import Run, differs, refusal_of
 from graders.choreography import Announcement
 from graders.facts import Assigned, Effect, Fault, Process, Sent, State
 from graders.verdicts import Verdict
@@ -324,7 +324,7 @@ def over_deduplicated(run: Run) -> list[tuple[str, Effect]]:
     found = []
     for id in dict.fromkeys(id for table, id in run.missing if table not in run.dead_letters):
         was_read = any(run.fetch_of(place) for place in run.places[id])
-        was_refused = refusal_before(run, id, len(run.history)) is not None
+        was_refused = refusal_of(run, id) is not None
         if run.effect_rows(id) or was_refused or not was_read:
             continue  # it was not taken for anything: it has another effect, or it was to have one
         sent = run.first_sent[id]
@@ -516,8 +516,8 @@ def show(value: object) -> str:
 
 
 def told_too_early(run: Run) -> Iterator[Finding]:
-    """EFF-7: records about an event whose row the grader was holding, or had refused, the first of
-    each event."""
+    """EFF-7: records about an event whose row the grader was holding, or refused, the first of each
+    event."""
     seen: set[str] = set()
     for effect in run.history.of(Effect):
         if effect.partition is None or effect.id in seen or effect.id not in run.first_sent:
@@ -535,7 +535,7 @@ def unfinished_by(run: Run, record: Effect) -> Fault | None:
         return None if any(is_before(row, record) for row in rows) else gate
     if any(is_before(row, record, CLOCK_MARGIN_S) for row in rows):
         return None
-    return refusal_before(run, record.id, record.n)
+    return refusal_of(run, record.id)
 
 
 def is_before(row: Effect, record: Effect, margin_s: float = 0.0) -> bool:
@@ -577,4 +577,4 @@ def not_done(gate: Fault) -> str:
     """Why a row was not there yet."""
     if gate.action.startswith("hold"):
         return "The grader held this until later"
-    return "The database had refused this, and it was done only later, or never"
+    return "The database refused this, and it was done only later, or never"

@@ -244,6 +244,11 @@ def refusal_before(run: Run, id: str, n: int) -> Fault | None:
     return next((fault for fault in refused if fault.n < n), None)
 
 
+def refusal_of(run: Run, id: str) -> Fault | None:
+    """The grader's first refusal of a row about an event, whenever it was."""
+    return refusal_before(run, id, len(run.history))
+
+
 def ends_of_holds(run: Run, table: str, subject: str) -> list[Fault]:
     """Where the grader let go of rows of a table about a subject that it had held back."""
     mine = [

@@ -222,6 +222,16 @@ def test_a_record_about_a_row_that_was_refused_was_published_too_early(comes_at_
     assert found(tale.end())["EFF-7"] == FAIL
 
 
+def test_a_record_that_was_there_before_its_row_was_refused_was_published_too_early():
+    tale = told(1)
+    tale.publish("app", "a", 1)
+    for _ in range(9):  # a hundredth of a second each
+        tale.fetch("app", 0, 0, 0)
+    tale.fault("applied", "a", 1, "fail 40001")
+    tale.apply("app", "a", 1)
+    assert found(tale.end()) == {"EFF-7": FAIL}
+
+
 def test_a_record_whose_row_is_seen_a_moment_later_is_fine():
     tale = told(1)
     tale.fault("applied", "a", 1, "fail 40001")
