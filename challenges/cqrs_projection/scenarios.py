@@ -26,7 +26,7 @@ CUSTOMERS, ORDERS, REVIEWS = "customers", "orders", "reviews"
 REBUILD = "/rebuild"
 PARTITIONS = {CUSTOMERS: 2, ORDERS: 3}
 LARGE = 100_000
-HUGE = 3_000_000_000  # more than four bytes hold
+HUGE = 3_000_000_001  # more than four bytes hold, as an integer or a float
 # How long to wait for what nearly every program does at once. A program that never does it is not
 # to blame, so the story goes on without.
 USUALLY_S = 8.0

@@ -28,6 +28,7 @@ from graders.trouble import NotExercised
 PARTITIONS = (0, 1, 2)
 # How long to wait for what nearly every program does at once. A program that never does it (it may
 # try for a lock instead of waiting for one) is not to blame, so the story goes on without.
+MANY = 1_000  # a usual limit of a query
 USUALLY_S = 3.0
 # How long a program gets for what it must not do.
 TEMPTATION_S = 1.0
@@ -292,7 +293,7 @@ async def old_log(lab: Lab) -> None:
     await lab.send("deposits", [Event(first["id"], old, first, expect={})])  # sent again
     past_a_snapshot = [deposit(lab.rng, old, 1_000) for _ in range(6)]
     sent = await lab.send("deposits", past_a_snapshot)
-    sent += await lab.send("deposits", [deposit(lab.rng, twin, 3_000_000_000)])
+    sent += await lab.send("deposits", [deposit(lab.rng, twin, 3_000_000_001)])
     await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
     balance = sum(amounts) + 6_000
     await withdraw(lab, app, Withdrawal(log[1]["command_id"], old, 435))  # asked again
@@ -306,6 +307,26 @@ async def old_log(lab: Lab) -> None:
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, old)
+
+
+async def long_log(lab: Lab) -> None:
+    """A log of more than a thousand events of one account, without a snapshot, goes on past the
+    version for the next one. Exposes programs that read only so many events, and those that count
+    the events since the last snapshot instead of going by the version."""
+    account, number = account_name(lab.rng), MANY + lab.rng.randrange(2, SNAPSHOT_EVERY)
+    amounts = ups_and_downs(lab.rng, number)
+    await lab.sink.fill(LOG, entries(lab.rng, account, amounts))
+    app = await lab.start("app")
+    await look(lab, app, account)
+    for moment in (f"version={number - 1}", f"at={stamp(LONG_AGO + timedelta(minutes=MANY))}"):
+        await look(lab, app, account, moment)
+    await withdraw(lab, app, withdrawal(lab.rng, account, sum(amounts) + 1))
+    sent = await lab.send("deposits", [deposit(lab.rng, account) for _ in range(SNAPSHOT_EVERY)])
+    await lab.until(effects_of(sent, place=LOG), why="the deposits to be in the log")
+    await look(lab, app, account)
+    await lab.settle()
+    await lab.aftershock()
+    await look(lab, app, account)
 
 
 async def same_command_again(lab: Lab) -> None:
@@ -515,7 +536,7 @@ async def killed_before_append(lab: Lab) -> None:
     """SIGKILL while the append of a withdrawal, and then of a deposit with those of others behind
     it, waits in the database, and the commit of a withdrawal that nobody asks for again. Exposes
     programs that answer, publish, or commit the offset, before the event is in the log, also when
-    they commit the offset of a later one that is."""
+    they commit the offset of a later one that is, or that of all that was fetched with it."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -529,8 +550,8 @@ async def killed_before_append(lab: Lab) -> None:
     await lab.until(decided(order), PATIENCE_S, why="the withdrawal to be decided")
     money = deposit(lab.rng, account)
     append = await lab.sink.hold(LOG, row={"command_id": money.id})
-    behind = [deposit(lab.rng, account_name(lab.rng)) for _ in range(6)]
-    sent, *_ = await lab.send("deposits", [money, *behind], sent.partition)
+    ahead, *behind = (deposit(lab.rng, account_name(lab.rng)) for _ in range(7))
+    _, sent, *_ = await lab.send("deposits", [ahead, money, *behind], sent.partition)
     await lab.until(held(append), why="the deposit to be appended")
     await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
     await killed(lab, app, append)
@@ -632,9 +653,9 @@ async def killed_at_snapshot(lab: Lab) -> None:
 
 async def database_error(lab: Lab) -> None:
     """The database refuses the append of a deposit many times and the commit of the next, then
-    that of three withdrawals, of one at another instance three times, of one whose client gives up.
-    Exposes programs that log the error and go on, at once or after some attempts, that answer as if
-    nothing were, or that remember an event which never was."""
+    that of three withdrawals, of one at another instance three times, of one whose client gives up,
+    and a snapshot. Exposes programs that log the error and go on, at once or after some attempts,
+    that answer as if nothing were, or that remember an event which never was."""
     account = account_name(lab.rng)
     app = await lab.start("app")
     (sent,) = await lab.send("deposits", [deposit(lab.rng, account, 10_000)])
@@ -656,6 +677,10 @@ async def database_error(lab: Lab) -> None:
     await lab.until(applied(refusal), PATIENCE_S, why="the refusal to be met")
     await withdraw(lab, app, withdrawal(lab.rng, account, 500))
     await look(lab, another, account)
+    frugal = account_name(lab.rng)
+    snapshot = await lab.sink.fail(SNAPSHOTS, row={"account": frugal})
+    await lab.send("deposits", [deposit(lab.rng, frugal) for _ in range(SNAPSHOT_EVERY)])
+    await lab.reached(applied(snapshot), within=USUALLY_S)
     await lab.settle()
     await lab.aftershock()
     await look(lab, app, account)

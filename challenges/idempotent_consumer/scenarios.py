@@ -26,7 +26,7 @@ USUALLY_S = 8.0
 # How long a program gets for what it need not do.
 TEMPTATION_S = 1.0
 # More cents than four bytes hold.
-LARGE = 3_000_000_000
+LARGE = 3_000_000_001
 
 
 def expected(value: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -35,6 +35,8 @@ COMMITS_S = 4.0
 TEMPTATION_S = 1.5
 # Longer than a client is patient that somebody has made impatient; below the statement's 20 s.
 ON_ITS_WAY_S = 6.0
+# Longer than the 10 s that many programs wait for an answer; below the 20 s, too.
+PATIENT_S = 12.0
 # The first instance hears of a second by its next heartbeat, and may wait a little for what is
 # under way in the partitions that it gives up.
 GIVES_UP_S = 6.0
@@ -241,10 +243,11 @@ async def crash_in_flight(lab: Lab) -> None:
 
 async def crash_before_publishing(lab: Lab) -> None:
     """SIGKILL when a change is applied and nothing was published, once its offset is committed or
-    after 6 s; another instance takes its place. It is the only change of its item. Exposes programs
-    that commit before the broker has what they wrote, that pass over a change that they find
-    applied, that publish what a crash left only with the item's next change, and those in which
-    only the instance that has taken up a change publishes it."""
+    after 12 s; another instance takes its place. It is the only change of its item. Exposes
+    programs that commit before the broker has what they wrote, or when they have waited for it long
+    enough, that pass over a change that they find applied, that publish what a crash left only with
+    the item's next change, and those in which only the instance that has taken up a change
+    publishes it."""
     partition = lab.rng.choice(PARTITIONS)
     events = mixed_items(lab.rng, some_items(lab.rng, 4), range(1, 6))
     sent = await lab.send("changes", [change(lab.rng, new_item(lab.rng), 1), *events], partition)
@@ -252,7 +255,7 @@ async def crash_before_publishing(lab: Lab) -> None:
     app = await lab.start("app")
     await lab.until(effects_of(sent, 1, APPLIED), why="a change to be applied")
     await lab.until(held(writes), why="a change to be published")
-    await lab.reached(committed_past(sent[0]), within=6.0)
+    await lab.reached(committed_past(sent[0]), within=PATIENT_S)
     await app.kill()
     writes.drop()
     await lab.start("another")

@@ -1,8 +1,10 @@
 """What happens to the program, and which mistake each story exposes."""
 
+import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from challenges.saga_orchestration.services import Gate, Services
@@ -31,8 +33,9 @@ PARTITIONS = (0, 1, 2)
 USUALLY_S = 8.0
 COMMIT_TIMER_S = 6.0  # longer than the usual one
 ASKS = 4  # more often than a program asks before it cancels
+IN_TIME_S = 1.3  # a reply is overdue after 2 s
 BUSY_TIMES = 6  # more often than a program asks that gives up some day
-HUGE = 3_000_000_000  # more than four bytes hold
+HUGE = 3_000_000_001  # more than four bytes hold, as an integer or a float
 # Where each command goes, in the order of a completed and of a cancelled order.
 FORWARD = {
     "reserve": "stock-commands",
@@ -304,18 +307,35 @@ async def silent_services(lab: Lab) -> None:
 
 async def many_orders_of_one_customer(lab: Lab) -> None:
     """24 orders of one customer, half of them for an article of which too little is there; some are
-    refused later and give back what they held. Exposes programs that mix up orders, keep one at a
-    time in mind, or know a saga by its customer."""
+    refused later and give back what they held. For two more, each reply takes its time, and none is
+    overdue. Exposes programs that mix up orders, keep one at a time in mind, know a saga by its
+    customer, or measure patience from an order's beginning."""
     services = Services(lab)
     services.books.free["sku-rare"] = 12
     events = [order(lab.rng, "cus-7", lab.rng.choice(["sku-rare", None])) for _ in range(24)]
     for event in lab.rng.sample(events, 6):
         services.script(event.id, lab.rng.choice(["charge", "ship"]), refuses=True)
+    slow = orders(lab.rng, 2)
+    for event, action in product(slow, ("reserve", "charge", "ship")):
+        takes_its_time(lab, services, event, action)
     await lab.start("app")
-    await lab.send("orders", events[:12])
+    await lab.send("orders", [*slow, *events[:12]])
     await lab.send("orders", events[12:])
     await lab.settle()
     await lab.aftershock()
+
+
+def takes_its_time(lab: Lab, services: Services, event: Event, action: str) -> None:
+    """Have a service reply to a command late, and not too late."""
+    gate = Gate(lab, f"{action} to take its time")
+    services.script(event.id, action, answers_when=gate.opened)
+
+    async def open_later() -> None:
+        if await lab.reached(performed(event.id, action), within=4 * USUALLY_S):
+            await asyncio.sleep(IN_TIME_S)
+        gate.open()
+
+    lab.promise(open_later())
 
 
 @dataclass(frozen=True)
@@ -363,18 +383,21 @@ async def crash_while_cancelling(lab: Lab) -> None:
 
 async def killed_before_it_is_saved(lab: Lab) -> None:
     """SIGKILL while the database lets everything wait, once the offset of a new order is committed
-    or after 6 s, longer than the usual commit timer. Exposes programs that let go of an order
-    before they have saved it."""
+    or after 6 s, longer than the usual commit timer; then once more, when it has saved what came
+    before the order. Exposes programs that let go of an order before they have saved it, if only
+    along with another one."""
     Services(lab)
     app = await lab.start("app")
-    (sent,) = await lab.send("orders", orders(lab.rng, 1))
-    await lab.reached(effect_of(sent), within=USUALLY_S)
-    stall = lab.gateway.hold_savings(app.name)
-    (sent,) = await lab.send("orders", orders(lab.rng, 1))
-    await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
-    await app.kill()
-    stall.drop()
-    await lab.start("app")
+    for nth in (1, 2):
+        partition = lab.rng.choice(PARTITIONS)
+        (sent,) = await lab.send("orders", orders(lab.rng, 1), partition)
+        await lab.reached(effect_of(sent), within=USUALLY_S)
+        stall = lab.gateway.hold_savings(app.name, nth)
+        *_, sent = await lab.send("orders", orders(lab.rng, nth), partition)
+        await lab.reached(committed_past(sent), within=COMMIT_TIMER_S)
+        await app.kill()
+        stall.drop()
+        await lab.start("app")
     await lab.settle()
     await lab.aftershock()
 
@@ -482,9 +505,10 @@ async def zombie(lab: Lab) -> None:
 
 async def two_instances(lab: Lab) -> None:
     """Two instances share the orders; one is killed while it waits for replies, which the other
-    then reads, but for one that is lost; when all is over, the orders come again. Exposes sagas
-    that live in one instance's memory, patience that only the instance has which began the order,
-    and programs that know no orders again but those that they began or loaded."""
+    then reads, but for one that is lost; when all is over, the orders come again. Exposes instances
+    that each tell what they find to be told, sagas that live in one instance's memory, patience
+    that only the instance has which began the order, and programs that know no orders again but
+    those that they began or loaded."""
     services = Services(lab)
     events = orders(lab.rng, 12)
     gate = Gate(lab, "an instance to be killed")
@@ -494,6 +518,8 @@ async def two_instances(lab: Lab) -> None:
     await lab.start("first")
     await lab.start("second")
     await lab.until_shared(2, why="two instances to share the partitions")
+    sent = await lab.send("orders", orders(lab.rng, 30))
+    await lab.reached(effects_of(sent), within=2 * USUALLY_S)
     sent = await lab.send("orders", events)
     await lab.until(performed(events[0].id, "charge"), why="an order to wait for its charge")
     charges = [o for o in lab.history.of(Output) if is_command(o, events[0].id, ("charge",))]

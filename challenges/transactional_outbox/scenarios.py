@@ -374,6 +374,7 @@ async def connections_break(lab: Lab) -> None:
         first = await office.change(booking, lab.rng.randrange(9))
         await lab.start("app")
         await lab.until(first.published, STARTED_S, "the first change to be published")
+        await lab.rest()  # a relay that has nothing to do does not notice at once
         lab.tell("The program's connections to the database break.")
         await lab.sink.end_sessions([session.pid for session in await lab.sink.sessions()])
         await office.change(booking, lab.rng.randrange(9))

@@ -216,10 +216,10 @@ class Gateway:
         not hear of them."""
         return AnswerFaultBuilder(self._faults, CommitMatch(instance), choose(nth, times))
 
-    def hold_savings(self, instance: str | None = None) -> Fault:
+    def hold_savings(self, instance: str | None = None, nth: int = 1) -> Fault:
         """Keep from the database, until `release`, all by which an instance (None: any) would make
-        something durable: the database lets it wait."""
-        return Builder(self._faults, SavingMatch(instance), choose(1, None)).hold()
+        something durable, from the `nth` time on: the database lets it wait."""
+        return Builder(self._faults, SavingMatch(instance), choose(nth, None)).hold()
 
     def hold_reading(self, instance: str, table: str | None = None, nth: int = 1) -> Fault:
         """Keep from the database, until `release`, the `nth` statement from now on by which an

@@ -152,17 +152,17 @@ class SagaTale(Recorder):
         self.reply(order, action, status, id)
         return deed
 
-    def outcome(self, order: str, word: str):
-        """The program tells how an order ended."""
+    def outcome(self, order: str, word: str, by: str = "app", later: float = 0.0):
+        """The program tells how an order ended, so many seconds later than now."""
         return self.append(
             "effect",
             table="order-outcomes",
             row=self._offset("order-outcomes", 0),
             id=order,
             content={"outcome": word},
-            instance="app",
+            instance=by,
             txid="",
-            committed_t=self.now(),
+            committed_t=self.now() + later,
             partition=0,
             key=order,
         )

@@ -70,6 +70,24 @@ def test_an_outcome_told_twice_for_no_reason(rests, checks):
     assert found(tale) == checks
 
 
+@pytest.mark.parametrize(
+    ("by", "later", "joins", "checks"),
+    [
+        ("another", 0.1, False, {"SAG-1": FAIL}),
+        ("another", 2.0, False, {}),  # who waits so long may have a lease
+        ("another", 0.1, True, {}),
+        ("app", 0.1, False, {}),  # it may not have heard of the first
+    ],
+)
+def test_an_outcome_told_by_two_instances_at_once(by, later, joins, checks):
+    tale = begun(*MOVES)
+    tale.outcome("ord-1", "completed")
+    if joins:
+        tale.assigned("another", 0)
+    tale.outcome("ord-1", "completed", by, later)
+    assert found(tale) == checks
+
+
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_an_outcome_told_twice_by_a_program_that_was_killed(when):
     tale = begun(*MOVES)
