@@ -83,7 +83,8 @@ def test_an_outcome_told_by_two_instances_at_once(by, later, joins, checks):
     tale = begun(*MOVES)
     tale.outcome("ord-1", "completed")
     if joins:
-        tale.assigned("another", 0)
+        its = {"group": "g", "member": "m-2", "generation": 2, "protocol": "classic"}
+        tale.append("joined", instance="another", **its)
     tale.outcome("ord-1", "completed", by, later)
     assert found(tale) == checks
 
