@@ -22,7 +22,7 @@ never hear: no program can write to Kafka and note it at once. Both are excused.
 still has a do that was known in time and never undone; a do or an undo happened more often than
 once. Or the order was cancelled without cause: no step refused, none of the steps before the pivot
 unavailable, and less than the stated time since its last command can have been sent, which is when
-the participant did the step before, or the order was handed to the program. And over all orders:
+the reply to the step before, or the order, was handed to the program. And over all orders:
 what was taken of each account and article, less what was given back, is not what the completed
 orders add up to. This conservation uses the books' sums alone; it speaks when no single order
 explains the difference (here or as SAG-6).
@@ -75,7 +75,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from graders.checks.finding import FactRef, Finding
+from graders.checks.finding import FactRef, Finding, Place
 from graders.checks.run import Run, differs
 from graders.checks.saga import CANCELLED, COMPLETED, Saga, Sagas, sagas_of, told
 from graders.facts import Effect, Fact, Output, Performed, Process, Settled, Stall
@@ -407,16 +407,29 @@ def without_cause(sagas: Sagas, saga: Saga) -> Iterator[Finding]:
 
 
 def impatient(sagas: Sagas, saga: Saga, turn: Output | Effect, last: int) -> Iterator[Finding]:
-    """SAG-2 about an order whose last command cannot have been overdue: it can have been sent only
-    when the step before it was done, or when the order was handed to the program."""
-    before = saga.done(saga.steps[last - 1].action) if last else [sagas.taken_up(saga)]
-    if before and is_early(sagas, before[0], turn):
+    """SAG-2 about an order whose last command cannot have been overdue."""
+    before = told_to_go_on(sagas, saga, last)
+    if before and is_early(sagas, before, turn):
         text = (
             f"{saga.steps[last].action} cannot have been commanded before this, and "
-            f"{turn.t - before[0].t:.2f} s later the order was turned back: a reply is overdue "
+            f"{turn.t - before.t:.2f} s later the order was turned back: a reply is overdue "
             f"after {sagas.spec.overdue_s:g} s."
         )
-        yield no_cause(saga, FactRef(before[0].n, text), turn)
+        yield no_cause(saga, FactRef(before.n, text), turn)
+
+
+def told_to_go_on(sagas: Sagas, saga: Saga, step: int) -> Fact | None:
+    """The fact before which a step cannot have been commanded: the first reply that the step before
+    is done was handed to the program, or it was done, or the order was handed out; None when there
+    is no such fact."""
+    if not step:
+        return sagas.taken_up(saga)
+    action = saga.steps[step - 1].action
+    told_done = {"action": action, "status": "done"}
+    replies = (r for r in saga.replies if told_done.items() <= r.value.items())
+    fetches = (sagas.run.fetch_of(Place(r.topic, r.partition, r.offset or 0)) for r in replies)
+    done = next(iter(saga.done(action)), None)
+    return min(filter(None, fetches), key=lambda fetch: fetch.n, default=done)
 
 
 def is_early(sagas: Sagas, since: Fact, turn: Output | Effect) -> bool:

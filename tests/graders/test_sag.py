@@ -166,6 +166,23 @@ def test_cancelled_before_its_first_command_arrived(seconds, checks):
     assert found(tale) == checks
 
 
+def test_cancelled_because_the_step_before_took_long():
+    tale = begun()
+    tale.command("ord-1", "reserve")
+    tale.deed("ord-1", "reserve")
+    tale.wait(1.5)
+    reply = tale.reply("ord-1", "reserve")
+    place = {"topic": reply.topic, "partition": reply.partition}
+    tale.append("fetched", instance="app", **place, first=reply.offset, last=reply.offset)
+    tale.command("ord-1", "charge")
+    tale.wait(0.6)
+    tale.step("ord-1", "refund", "ignored")
+    tale.deed("ord-1", "charge", "refused")
+    tale.step("ord-1", "release")
+    tale.outcome("ord-1", "cancelled")
+    assert found(tale).keys() == {"SAG-2"}
+
+
 @pytest.mark.parametrize(("seconds", "checks"), [(1.0, {"SAG-2"}), (2.1, set())])
 def test_cancelled_when_the_reply_was_overdue(seconds, checks):
     tale = begun("reserve")
