@@ -324,13 +324,14 @@ class Echo:
 
 async def news_before_the_order(lab: Lab) -> None:
     """The payment service is quick: its news is dealt with before the order itself comes, and the
-    failure of one reaches stock before it too. Exposes programs that forget what comes too early,
-    that keep goods for an order that has failed, if only for a moment, that reject an order which
-    is not there yet, or that stand still until the order comes."""
+    failure of one reaches stock before it too; stock is restarted in between. Exposes
+    programs that forget what comes too early, or keep it in memory, that keep goods for an order
+    that has failed, if only for a moment, that reject an order which is not there yet, or that
+    stand still until the order comes."""
     payments = Payments(lab).attend()
     refused, paid, usual = orders(lab.rng, 3), orders(lab.rng, 3), orders(lab.rng, 2)
     payments.declined = {event.id for event in refused}
-    await open_shop(lab)
+    stock, _ = await open_shop(lab)
     await lab.until_shared(2, why="both services to take up their partitions")
     news = await payments.charge_at_once([*refused, *paid])
     await lab.reached(every([committed_past(sent) for sent in news]), within=USUALLY_S)
@@ -340,6 +341,8 @@ async def news_before_the_order(lab: Lab) -> None:
     # What is committed so long is dealt with, in a step after the commit too (CHO-4).
     answers = [announced(p.id, "StockReserved", "StockRejected") for p in refused]
     await lab.reached(some(answers), within=DECIDED_S + MARGIN_S)
+    await stock.terminate()
+    await lab.start("stock", app="stock")
     late = [replace(event, expect={}) for event in refused]
     await lab.send("orders", [*late, *paid, *usual])
     await lab.settle()
