@@ -18,7 +18,7 @@ from graders.conditions import (
     owners,
     owns,
 )
-from graders.facts import Fetched, Output, Sent
+from graders.facts import Effect, Fetched, Output, Sent
 from graders.history import History
 from graders.kafka import partition_of
 from graders.lab import Lab
@@ -329,10 +329,13 @@ def takes_its_time(lab: Lab, services: Services, event: Event, action: str) -> N
     """Have a service reply to a command late, and not too late."""
     gate = Gate(lab, f"{action} to take its time")
     services.script(event.id, action, answers_when=gate.opened)
+    is_over = Condition(
+        f"the outcome of {event.id}", lambda h: any(e.id == event.id for e in h.of(Effect))
+    )
 
     async def open_later() -> None:
-        if await lab.reached(performed(event.id, action), within=4 * USUALLY_S):
-            await asyncio.sleep(IN_TIME_S)
+        await lab.reached(performed(event.id, action) | is_over, within=4 * USUALLY_S)
+        await asyncio.sleep(IN_TIME_S)
         gate.open()
 
     lab.promise(open_later())

@@ -1,6 +1,6 @@
 """Two tasks on one loop: one carries out commands, the other publishes when it is notified.
-Of several instances the one with the session's advisory
-lock publishes. Any error ends the process, which is started again.
+Of several instances the one with the session's advisory lock publishes. Any error ends the process,
+which is started again.
 """
 
 import asyncio
