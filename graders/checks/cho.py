@@ -10,8 +10,10 @@ so those of aborted transactions are never seen.
 
 **CHO-1 chain.** An announcement has no event id, names as its cause no event of its subject, or one
 of a type that the contract does not allow as its cause, or has another correlation id than the
-event that began its subject, or another key than its subject. So chains are complete, and without
-a circle because the contract's are. Silent about a subject that CHO-2 speaks about.
+event that began its subject, or another key than its subject. Or it needs two events, and names
+the one past which its service had committed 2 s before it was handed the other, as the last of all.
+So chains are complete, and without a circle because the contract's are. Silent about a subject that
+CHO-2 speaks about.
 
 **CHO-2 no loop.** An announcement has one of its own type about the same subject among its causes;
 or there are more than 10 event ids, or 60 records, about one subject, where the contract knows a
@@ -81,7 +83,8 @@ def chain(run: Run) -> Iterator[Finding]:
         key = (announcement.subject, spec.step)
         if announcement.subject in looping or key in seen:
             continue
-        if wrong := next(broken_links(told, spec, announcement), None):
+        wrong = next(broken_links(told, spec, announcement), None)
+        if wrong := wrong or named_too_early(run, spec, announcement):
             seen.add(key)
             what, other = wrong
             shown = relative(other) if other else answered(told, announcement)
@@ -128,6 +131,25 @@ def broken_links(
     elif cause.type not in spec.causes:
         what = "itself" if cause.id == announcement.id else f"{cause.type} {cause.id}"
         yield f"names {what} as its cause, not {' or '.join(spec.causes)}", cause
+
+
+def named_too_early(
+    run: Run, spec: AnnouncementSpec, announcement: Announcement
+) -> tuple[str, Announcement] | None:
+    """That an announcement names as its cause what its service had dealt with long before the other
+    event that it needs, and that event; None when the named one came last, or may have."""
+    about = run.choreography.by_subject[announcement.subject]
+    cause = next(a for a in about if a.id == announcement.cause)
+    others = set(spec.causes) & set(spec.needs) - {cause.type}
+    view = reader_of(run, about, spec) if cause.type in spec.needs and others else None
+    commit = view.commit_past(place_of(cause)) if view else None
+    if view is None or commit is None:
+        return None
+    begun = [fetch.n for _, fetch in first_handed(view, about, [run.choreography.spec.begins])]
+    for last, fetch in first_handed(view, about, others):
+        if fetch.t >= commit.t + DECIDED_S and begun and begun[0] < fetch.n:
+            return f"names {cause.type} {cause.id} as its cause, but {last.type} came last", last
+    return None
 
 
 def broken(announcement: Announcement, what: str, shown: FactRef) -> Finding:

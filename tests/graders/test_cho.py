@@ -96,6 +96,45 @@ def test_an_answer_to_an_event_of_another_type_shows_what_it_answers():
     assert finding.second and "answers is PaymentReminderSent 'evt-1'" in finding.second.text
 
 
+@pytest.mark.parametrize(
+    ("late_s", "names", "checks"),
+    [
+        (2.1, "PaymentCaptured", {"CHO-1": FAIL}),
+        (1.5, "PaymentCaptured", {}),  # it may be dealt with a moment after it was stored
+        (2.1, "StockReserved", {}),
+    ],
+)
+def test_what_is_shipped_names_what_came_last(late_s: float, names: str, checks):
+    play = Play()
+    placed = play.send("OrderPlaced", "ord-1")
+    play.send("PaymentCaptured", "ord-1", placed)
+    play.commit("shipping", "payments", 0)
+    for _ in range(int(late_s * 100)):
+        play.append("story", text="Nothing happens.")
+    play.row("reservations", "ord-1")
+    play.write("StockReserved", "ord-1", placed)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", f"{names}-ord-1")
+    assert verdicts(play.end()) == checks
+
+
+def test_an_order_that_comes_last_of_all_leaves_the_choice():
+    play = Play()
+    play.deaf.add("shipping")
+    placed = play.send("OrderPlaced", "ord-1")
+    play.row("reservations", "ord-1")
+    play.deaf.clear()
+    captured = play.send("PaymentCaptured", "ord-1", placed)
+    play.commit("shipping", "payments", 0)
+    for _ in range(210):
+        play.append("story", text="Nothing happens.")
+    play.write("StockReserved", "ord-1", placed)
+    play.fetch("shipping", "orders", 0)
+    play.row("deliveries", "ord-1")
+    play.write("OrderShipped", "ord-1", captured)
+    assert verdicts(play.end()) == {}
+
+
 def test_a_circle_is_cho_2_and_nothing_else_is_said_of_the_order():
     play = steady()
     cause = "StockReleased-ord-2"
