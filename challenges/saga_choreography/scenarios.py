@@ -324,10 +324,10 @@ class Echo:
 
 async def news_before_the_order(lab: Lab) -> None:
     """The payment service is quick: its news is dealt with before the order itself comes, and the
-    failure of one reaches stock before it too; stock is restarted in between. Exposes
-    programs that forget what comes too early, or keep it in memory, that keep goods for an order
-    that has failed, if only for a moment, that reject an order which is not there yet, or that
-    stand still until the order comes."""
+    failure of one reaches stock before it too; stock is restarted in between. Exposes programs that
+    forget what comes too early, or keep it in memory, that keep goods for an order that has failed,
+    if only for a moment, that reject an order which is not there yet, or that stand still until the
+    order comes."""
     payments = Payments(lab).attend()
     refused, paid, usual = orders(lab.rng, 3), orders(lab.rng, 3), orders(lab.rng, 2)
     payments.declined = {event.id for event in refused}

@@ -243,13 +243,20 @@ def last_deeds(saga: Saga, outcome: Effect) -> Iterator[Performed]:
 def told_twice(sagas: Sagas, saga: Saga) -> tuple[Effect, Effect] | None:
     """The same outcome twice, when nothing excuses it."""
     for one, two in pairwise(saga.outcomes):
-        rest = sagas.rest_after(one.n)
-        came_to_rest = rest is not None and rest.n <= two.n
-        if one.content == two.content and (came_to_rest or is_race(one, two)):
-            until = rest.n if rest and came_to_rest else two.n
-            if not sagas.was_broken(saga, until):
-                return one, two
+        noted = noted_by(sagas, one, two)
+        if noted and one.content == two.content and not sagas.was_broken(saga, noted.n):
+            return one, two
     return None
+
+
+def noted_by(sagas: Sagas, one: Effect, two: Effect) -> Fact | None:
+    """The fact by which the first of two outcomes must have been noted, if nothing interrupted the
+    program: the rest between them, or the second when two instances raced; None when it need not
+    have been."""
+    rest = sagas.rest_after(one.n)
+    if rest and rest.n <= two.n:
+        return rest
+    return two if is_race(one, two) else None
 
 
 def is_race(one: Effect, two: Effect) -> bool:
@@ -424,12 +431,10 @@ def told_to_go_on(sagas: Sagas, saga: Saga, step: int) -> Fact | None:
     is no such fact."""
     if not step:
         return sagas.taken_up(saga)
-    action = saga.steps[step - 1].action
-    told_done = {"action": action, "status": "done"}
-    replies = (r for r in saga.replies if told_done.items() <= r.value.items())
-    fetches = (sagas.run.fetch_of(Place(r.topic, r.partition, r.offset or 0)) for r in replies)
-    done = next(iter(saga.done(action)), None)
-    return min(filter(None, fetches), key=lambda fetch: fetch.n, default=done)
+    done = next(iter(saga.done(saga.steps[step - 1].action)), None)
+    reply = saga.replied(done.id) if done else None
+    place = Place(reply.topic, reply.partition, reply.offset or 0) if reply else None
+    return (sagas.run.fetch_of(place) if place else None) or done
 
 
 def is_early(sagas: Sagas, since: Fact, turn: Output | Effect) -> bool:
